@@ -1,0 +1,46 @@
+//go:build linux
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Bridge joins in and out to the agent's socket, for a client whose engine is
+// on another machine and who gets in by an exec. The end of in is the end of
+// what the agent is sent; the end of what the agent sends is that of Bridge.
+func Bridge(path string, in, out *os.File) error {
+	conn, err := dial(path)
+	if err != nil {
+		return fmt.Errorf("no agent at %s: %w", path, err)
+	}
+	defer conn.Close()
+	go func() {
+		io.CopyBuffer(struct{ io.Writer }{conn}, struct{ io.Reader }{in}, make([]byte, bulkBuffer))
+		conn.CloseWrite()
+	}()
+	_, err = io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{conn}, make([]byte, bulkBuffer))
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return nil // either side has had enough
+	}
+	return err
+}
+
+// dial connects to a Unix socket whatever its path's length.
+func dial(path string) (*net.UnixConn, error) {
+	if len(path) > 107 {
+		dir, err := os.Open(filepath.Dir(path))
+		if err != nil {
+			return nil, err
+		}
+		defer dir.Close()
+		path = fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
+	}
+	return net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+}
