@@ -1,0 +1,99 @@
+package pocketdock
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/pocketdock/pocketdock/internal/engine"
+	"github.com/pocketdock/pocketdock/internal/state"
+)
+
+// A Client creates and finds containers on one engine. The zero value uses
+// the engine of this machine. It is safe for concurrent use and holds no
+// connection, so there is nothing to close.
+type Client struct {
+	// Socket is the engine's Unix socket, a path or a unix:// address.
+	//
+	// Empty: what POCKETDOCK_SOCKET, CONTAINER_HOST, DOCKER_HOST or the
+	// current docker context name; else the first that answers of rootless
+	// Podman, rootful Podman, Docker and rootless Docker; else Podman's
+	// service is started, if a podman command exists.
+	Socket string
+	// StateDir keeps the agent's program, and for each container the
+	// directory with the agent's socket, mode 0700. It must be on the
+	// engine's host and survive a reboot.
+	//
+	// Empty: POCKETDOCK_STATE_DIR, else /var/lib/pocketdock for root and
+	// $XDG_STATE_HOME/pocketdock (~/.local/state/pocketdock) for others.
+	StateDir string
+	// NoMounts creates containers whose agent is copied in and reached over
+	// the engine's API instead of a mounted socket: for an engine that does
+	// not share this machine's file system (a forwarded socket, a virtual
+	// machine). Commands then take 50 to 100 ms more to start.
+	NoMounts bool
+
+	gate   gate // of what follows
+	engine *engine.Engine
+}
+
+// EngineInfo describes the engine in use.
+type EngineInfo struct {
+	Name    string // "docker" or "podman"
+	Version string // the engine's own
+	API     string // version of the Engine API in use, "1.41"
+	Socket  string // path of the Unix socket
+	Arch    string // "amd64", "arm64"
+	Kernel  string // version of the kernel that containers share
+}
+
+// Engine finds the engine, if that was not done before, and describes it.
+func (c *Client) Engine(ctx context.Context) (EngineInfo, error) {
+	e, err := c.open(ctx)
+	if err != nil {
+		return EngineInfo{}, err
+	}
+	v, err := e.Describe(ctx)
+	if err != nil {
+		return EngineInfo{}, apiError(err, "describe the engine", "")
+	}
+	return EngineInfo{Name: e.Name, Version: e.Version, API: e.API, Socket: e.Path, Arch: v.Arch, Kernel: v.KernelVersion}, nil
+}
+
+// open finds the engine once. Which engine it is, is all that a client
+// remembers; a failure is not remembered.
+func (c *Client) open(ctx context.Context) (*engine.Engine, error) {
+	if err := c.gate.enter(ctx); err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	defer c.gate.leave()
+	if c.engine != nil {
+		return c.engine, nil
+	}
+	e, err := engine.Discover(ctx, c.Socket)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("connect: %w", context.Cause(ctx))
+		}
+		return nil, apiError(err, "connect", "")
+	}
+	c.engine = e
+	return e, nil
+}
+
+// stateDir is where this client keeps its files.
+func (c *Client) stateDir() (state.Dir, error) {
+	dir := c.StateDir
+	if dir == "" {
+		dir = os.Getenv("POCKETDOCK_STATE_DIR")
+	}
+	if dir == "" {
+		var err error
+		if dir, err = state.Default(); err != nil {
+			return "", err
+		}
+	}
+	abs, err := filepath.Abs(dir)
+	return state.Dir(abs), err
+}
