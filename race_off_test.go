@@ -1,0 +1,5 @@
+//go:build !race
+
+package pocketdock_test
+
+const raceEnabled = false
