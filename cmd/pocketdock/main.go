@@ -1,0 +1,11 @@
+// Command pocketdock runs commands in sandboxes on Podman or Docker.
+package main
+
+import (
+	"context"
+	"os"
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
