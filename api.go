@@ -22,7 +22,8 @@ type apiHostConfig struct {
 	Tmpfs          map[string]string           `json:",omitempty"`
 	Memory         int64                       `json:",omitempty"`
 	MemorySwap     int64                       `json:",omitempty"`
-	NanoCpus       int64                       `json:",omitempty"`
+	CpuPeriod      int64                       `json:",omitempty"`
+	CpuQuota       int64                       `json:",omitempty"`
 	PidsLimit      *int64                      `json:",omitempty"`
 	PortBindings   map[string][]apiPortBinding `json:",omitempty"`
 	NetworkMode    string

@@ -1,6 +1,7 @@
 package pocketdock
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -163,6 +164,9 @@ func (n *creation) create(ctx context.Context) (*Container, error) {
 	return c, n.makeDir(ctx, a)
 }
 
+// cpuPeriod is the kernel's usual accounting period, in microseconds.
+const cpuPeriod = 100_000
+
 // createError makes the engine's refusal ours: which image is missing, which
 // name is taken.
 func (n *creation) createError(err error) error {
@@ -222,12 +226,13 @@ func (n *creation) body(binary string, key ed25519.PublicKey) (*apiContainerConf
 	if o.Network {
 		h.NetworkMode = "default"
 	}
-	h.Memory, h.MemorySwap = o.Memory, o.Memory
-	h.NanoCpus = int64(o.CPUPercent) * 1e7
-	pids := o.PIDs
-	if pids == 0 {
-		pids = defaultPIDs
+	memory := max(0, cmp.Or(o.Memory, defaultMemory))
+	h.Memory, h.MemorySwap = memory, memory
+	if cpu := max(0, cmp.Or(o.CPUPercent, defaultCPU)); cpu > 0 {
+		// A quota, not NanoCpus: Docker refuses those above the number of cores.
+		h.CpuPeriod, h.CpuQuota = cpuPeriod, int64(cpu)*cpuPeriod/100
 	}
+	pids := cmp.Or(o.PIDs, defaultPIDs)
 	h.PidsLimit = &pids
 	h.ReadonlyRootfs = o.ReadOnly
 	h.Runtime = o.Runtime

@@ -13,8 +13,10 @@ import (
 )
 
 // CreateOptions are the optional properties of a container. The zero value is
-// a sandbox with safe limits: no network, no capabilities, 512 processes, and
-// the user that the image names.
+// a sandbox with safe limits: no network, no capabilities, 2 GiB of memory, two
+// cores, 512 processes, and the user that the image names. An engine that
+// cannot enforce a default goes without it; one that cannot enforce what was
+// asked for is an error.
 type CreateOptions struct {
 	// Name of the container: letters, digits, '_', '.', '-', at most 128.
 	// Empty: "pd-" and 8 hex digits.
@@ -27,9 +29,10 @@ type CreateOptions struct {
 	// User that commands run as: "name", "uid", "name:group" or "uid:gid".
 	// Empty: the image's, which is root where it names none.
 	User string
-	// Memory limit in bytes, swap included. 0: none.
+	// Memory limit in bytes, swap included. 0: 2 GiB; negative: none.
 	Memory int64
-	// CPUPercent limits processor time: 100 is one core, 50 half of one. 0: none.
+	// CPUPercent limits processor time: 100 is one core, 50 half of one. 0:
+	// 200; negative: none.
 	CPUPercent int
 	// PIDs limits the number of processes and threads. 0: 512; negative: none.
 	PIDs int64
@@ -106,6 +109,8 @@ type Volume struct {
 
 const (
 	defaultPIDs    = 512
+	defaultMemory  = 2 << 30
+	defaultCPU     = 200 // percent of a core
 	defaultTimeout = 30 * time.Second
 )
 
@@ -123,10 +128,10 @@ func (o *CreateOptions) check() error {
 	if o.Dir != "" && !path.IsAbs(o.Dir) {
 		return invalidf("working directory %q: must be absolute", o.Dir)
 	}
-	if o.Memory < 0 || o.Memory > 0 && o.Memory < 6<<20 {
+	if o.Memory > 0 && o.Memory < 6<<20 {
 		return invalidf("memory limit %d bytes: engines need at least 6 MiB", o.Memory)
 	}
-	if o.CPUPercent < 0 || o.CPUPercent > 100_000 {
+	if o.CPUPercent > 100_000 {
 		return invalidf("CPU limit %d %%: must be from 1 to 100000, 100 is one core", o.CPUPercent)
 	}
 	if o.Disk < 0 {

@@ -38,9 +38,9 @@ func TestCreateOptionsCheck(t *testing.T) {
 
 		{CreateOptions{Memory: 6 << 20}, ""},
 		{CreateOptions{Memory: 6<<20 - 1}, "memory"},
-		{CreateOptions{Memory: -1}, "-1"},
+		{CreateOptions{Memory: -1}, ""},
 		{CreateOptions{CPUPercent: 1}, ""},
-		{CreateOptions{CPUPercent: -1}, "-1"},
+		{CreateOptions{CPUPercent: -1}, ""},
 		{CreateOptions{CPUPercent: 100_001}, "100001"},
 		{CreateOptions{PIDs: -1}, ""},
 		{CreateOptions{Disk: -1}, "disk"},

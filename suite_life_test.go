@@ -130,6 +130,31 @@ func TestSuiteScratch(t *testing.T) {
 	})
 }
 
+// TestSuiteDefaultLimits: a plain sandbox has limits, where the engine has any.
+func TestSuiteDefaultLimits(t *testing.T) {
+	onEngines(t, func(t *testing.T, e testEngine) {
+		limits := func(o pocketdock.CreateOptions) (memory, pids int64, cpu string) {
+			box := create(t, e, busybox, o)
+			info, err := box.Info(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			res := mustRun(t, box, pocketdock.Shell("cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null; true"))
+			return info.MemoryLimit, info.PIDsLimit, strings.TrimSpace(string(res.Stdout))
+		}
+		memory, pids, cpu := limits(pocketdock.CreateOptions{})
+		if memory == 0 && e.name == "rootless" {
+			t.Log("this rootless engine has no limits")
+		} else if memory != 2<<30 || pids != 512 || !strings.HasPrefix(cpu, "200000") {
+			t.Errorf("by default %d bytes, %d processes, processor %q", memory, pids, cpu)
+		}
+		memory, pids, cpu = limits(pocketdock.CreateOptions{Memory: -1, PIDs: -1, CPUPercent: -1})
+		if memory != 0 || pids != 0 || strings.HasPrefix(cpu, "200000") {
+			t.Errorf("without limits %d bytes, %d processes, processor %q", memory, pids, cpu)
+		}
+	})
+}
+
 // TestSuiteLimits: a limit holds, or is refused; it is never dropped.
 func TestSuiteLimits(t *testing.T) {
 	onEngines(t, func(t *testing.T, e testEngine) {
