@@ -53,6 +53,7 @@ type candidate struct {
 	source, path string
 	err          error // why it cannot be tried
 	named        bool  // the user named it: nothing else is tried after it
+	shared       bool  // it is named for all tools: not for another kind of engine
 }
 
 // host is what discovery reads of the machine; tests replace it.
@@ -72,24 +73,30 @@ func thisHost() host {
 // names (POCKETDOCK_SOCKET, CONTAINER_HOST, DOCKER_HOST, the current docker
 // context); then the usual sockets. What the user named is the only one tried.
 // Where a podman command exists and nothing answers, its service is started.
-func Discover(ctx context.Context, explicit string) (*Engine, error) {
-	return discover(ctx, explicit, thisHost(), startPodman)
+//
+// If that fails, too, and this program has an engine in itself, that is it.
+//
+// With a kind, "docker", "podman" or "embedded", another engine does not serve, and what
+// is named for other tools, too (all but explicit and POCKETDOCK_SOCKET), is
+// not the only one tried.
+func Discover(ctx context.Context, explicit, kind string) (*Engine, error) {
+	return discover(ctx, explicit, kind, thisHost(), startPodman)
 }
 
-func discover(ctx context.Context, explicit string, h host, start func(context.Context, host) (string, error)) (*Engine, error) {
+func discover(ctx context.Context, explicit, kind string, h host, start func(context.Context, host) (string, error)) (*Engine, error) {
 	var tried []Attempt
-	for _, c := range candidates(explicit, h) {
-		err := c.err
+	for _, c := range candidates(explicit, kind, h) {
+		e, err := c.open(ctx, kind)
 		if err == nil {
-			var e *Engine
-			if e, err = Open(ctx, c.path); err == nil {
-				return e, nil
-			}
+			return e, nil
 		}
 		tried = append(tried, Attempt{c.source, c.path, reason(err)})
-		if ctx.Err() != nil || c.named {
+		if ctx.Err() != nil || c.named && (kind == "" || !c.shared) {
 			return nil, &DiscoverError{tried}
 		}
+	}
+	if kind == "docker" || kind == EmbeddedName {
+		return nil, &DiscoverError{tried}
 	}
 	path, err := start(ctx, h)
 	if err == nil {
@@ -98,22 +105,69 @@ func discover(ctx context.Context, explicit string, h host, start func(context.C
 			return e, nil
 		}
 	}
-	return nil, &DiscoverError{append(tried, Attempt{"starting Podman's service", path, reason(err)})}
+	tried = append(tried, Attempt{"starting Podman's service", path, reason(err)})
+	if kind != "" || ctx.Err() != nil {
+		return nil, &DiscoverError{tried}
+	}
+	own := embeddedCandidate()
+	e, err := own.open(ctx, kind)
+	if err == nil {
+		return e, nil
+	}
+	return nil, &DiscoverError{append(tried, Attempt{own.source, own.path, reason(err)})}
+}
+
+// embeddedCandidate is the engine in this program, the last to be tried.
+func embeddedCandidate() candidate {
+	path, err := embeddedPath()
+	return candidate{source: "the embedded engine", path: path, err: err, named: true}
+}
+
+// open tries the candidate.
+func (c candidate) open(ctx context.Context, kind string) (*Engine, error) {
+	if c.err != nil {
+		return nil, c.err
+	}
+	e, err := Open(ctx, c.path)
+	if err == nil && kind != "" && e.Name != kind {
+		return nil, fmt.Errorf("that is %s, and %s was asked for", e.Name, kind)
+	}
+	return e, err
 }
 
 // candidates lists the sockets to try, in order, each once.
-func candidates(explicit string, h host) []candidate {
+func candidates(explicit, kind string, h host) []candidate {
 	if explicit != "" {
 		return []candidate{named("socket option", explicit)}
 	}
-	for _, env := range []string{"POCKETDOCK_SOCKET", "CONTAINER_HOST", "DOCKER_HOST"} {
+	if v := h.getenv("POCKETDOCK_SOCKET"); v != "" {
+		return []candidate{named("POCKETDOCK_SOCKET", v)}
+	}
+	if kind == EmbeddedName {
+		return []candidate{embeddedCandidate()}
+	}
+	if c, ok := sharedName(h); ok {
+		c.shared = true
+		if kind == "" {
+			return []candidate{c}
+		}
+		return append([]candidate{c}, usual(h)...)
+	}
+	return usual(h)
+}
+
+// sharedName is what the user named for all tools.
+func sharedName(h host) (candidate, bool) {
+	for _, env := range []string{"CONTAINER_HOST", "DOCKER_HOST"} {
 		if v := h.getenv(env); v != "" {
-			return []candidate{named(env, v)}
+			return named(env, v), true
 		}
 	}
-	if c, ok := dockerContext(h); ok {
-		return []candidate{c}
-	}
+	return dockerContext(h)
+}
+
+// usual lists where engines listen unless they are told otherwise.
+func usual(h host) []candidate {
 	var list []candidate
 	seen := map[string]bool{}
 	add := func(source string, path ...string) {
@@ -158,8 +212,11 @@ func named(source, address string) candidate {
 	return candidate{source: source, path: path, err: err, named: true}
 }
 
-// SocketPath takes a path or a unix:// address.
+// SocketPath takes a path, a unix:// address, or a path of the embedded engine.
 func SocketPath(address string) (string, error) {
+	if IsEmbedded(address) {
+		return address, nil
+	}
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok {
 		scheme, rest = "unix", address

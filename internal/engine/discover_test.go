@@ -69,7 +69,7 @@ func TestUsualSockets(t *testing.T) {
 		{"each once", "linux", 0, map[string]string{"XDG_RUNTIME_DIR": "/run"},
 			[]string{"/run/podman/podman.sock", "/var/run/docker.sock", "/run/docker.sock"}},
 	} {
-		list := candidates("", fakeHost(t, tt.goos, tt.uid, tt.env))
+		list := candidates("", "", fakeHost(t, tt.goos, tt.uid, tt.env))
 		if got := paths(list); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
@@ -87,7 +87,7 @@ func TestUsualSocketsOfMacOS(t *testing.T) {
 	want := []string{"/run/podman/podman.sock", "/var/run/docker.sock",
 		h.home + "/.local/share/containers/podman/machine/podman.sock", h.home + "/.docker/run/docker.sock",
 		h.home + "/.colima/default/docker.sock", h.home + "/.colima/work/docker.sock", h.home + "/.orbstack/run/docker.sock"}
-	if got := paths(candidates("", h)); !slices.Equal(got, want) {
+	if got := paths(candidates("", "", h)); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -101,7 +101,7 @@ func TestNamedSocket(t *testing.T) {
 	dockerContextFiles(t, h.home+"/.docker", "desk", "unix:///context/docker")
 	check := func(explicit, source, path string) {
 		t.Helper()
-		list := candidates(explicit, h)
+		list := candidates(explicit, "", h)
 		if len(list) != 1 || list[0].path != path || !strings.Contains(list[0].source, source) || !list[0].named {
 			t.Errorf("%+v, want only %s from %s", list, path, source)
 		}
@@ -118,7 +118,7 @@ func TestNamedSocket(t *testing.T) {
 	delete(env, "DOCKER_CONTEXT")
 	check("", `docker context "desk"`, "/context/docker") // config.json says so, too
 	env["DOCKER_CONTEXT"] = "default"
-	if got := candidates("", h); len(got) < 2 || got[0].named {
+	if got := candidates("", "", h); len(got) < 2 || got[0].named {
 		t.Errorf("the context named default is none: %+v", got)
 	}
 }
@@ -127,18 +127,18 @@ func TestDockerContextElsewhere(t *testing.T) {
 	env := map[string]string{"DOCKER_CONFIG": t.TempDir()}
 	h := fakeHost(t, "linux", 0, env)
 	dockerContextFiles(t, env["DOCKER_CONFIG"], "far", "tcp://far:2375")
-	list := candidates("", h)
+	list := candidates("", "", h)
 	if len(list) != 1 || list[0].err == nil || !strings.Contains(list[0].err.Error(), "tcp") {
 		t.Errorf("%+v, want one candidate that cannot be tried", list)
 	}
 	env["DOCKER_CONTEXT"] = "missing"
-	list = candidates("", h)
+	list = candidates("", "", h)
 	if len(list) != 1 || !errors.Is(list[0].err, fs.ErrNotExist) || !strings.Contains(list[0].source, "missing") {
 		t.Errorf("%+v, want the missing context named", list)
 	}
 	writeFile(t, "{", env["DOCKER_CONFIG"], "config.json")
 	delete(env, "DOCKER_CONTEXT")
-	if list := candidates("", h); len(list) < 2 {
+	if list := candidates("", "", h); len(list) < 2 {
 		t.Errorf("an unreadable config.json: %+v", list)
 	}
 }
@@ -194,7 +194,7 @@ func TestEveryReason(t *testing.T) {
 		}
 	}()
 	h := fakeHost(t, "linux", 1000, map[string]string{"XDG_RUNTIME_DIR": dir})
-	list := candidates("", h)
+	list := candidates("", "", h)
 	var tried []Attempt
 	for _, c := range list {
 		if !strings.HasPrefix(c.path, dir) {
@@ -229,7 +229,7 @@ func listen(t *testing.T, path string) net.Listener {
 func TestNamedIsTheOnlyOne(t *testing.T) {
 	h := fakeHost(t, "linux", 0, map[string]string{"DOCKER_HOST": "unix://" + t.TempDir() + "/none.sock"})
 	started := false
-	_, err := discover(t.Context(), "", h, func(context.Context, host) (string, error) {
+	_, err := discover(t.Context(), "", "", h, func(context.Context, host) (string, error) {
 		started = true
 		return "", errors.New("x")
 	})
@@ -246,7 +246,7 @@ func TestCancelledSearchStops(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("enough")
 	cancel(stop)
-	_, err := discover(ctx, "", fakeHost(t, "linux", 1000, nil), func(context.Context, host) (string, error) {
+	_, err := discover(ctx, "", "", fakeHost(t, "linux", 1000, nil), func(context.Context, host) (string, error) {
 		t.Error("a cancelled search starts an engine")
 		return "", nil
 	})
@@ -275,6 +275,44 @@ func TestReason(t *testing.T) {
 	} {
 		if got := reason(tt.err).Error(); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)
+		}
+	}
+}
+
+// TestKindOfEngine: another kind of engine does not serve, and is passed by
+// unless the user named it for this program alone.
+func TestKindOfEngine(t *testing.T) {
+	dir, err := os.MkdirTemp("", "pd-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	podman := filepath.Join(dir, "podman.sock")
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Libpod-Api-Version", "4.3.1")
+		w.Header().Set("Api-Version", "1.41")
+	})}
+	go srv.Serve(listen(t, podman))
+	defer srv.Close()
+	start := func(context.Context, host) (string, error) { return podman, nil }
+	for _, tt := range []struct {
+		name, explicit, kind string
+		env                  map[string]string
+		ok                   bool
+	}{
+		{"the kind that answers", podman, "podman", nil, true},
+		{"another kind", podman, "docker", nil, false},
+		{"another kind, named for us", "", "docker", map[string]string{"POCKETDOCK_SOCKET": podman}, false},
+		{"named for all, and wrong", "", "podman", map[string]string{"DOCKER_HOST": dir + "/none.sock"}, true},
+	} {
+		e, err := discover(t.Context(), tt.explicit, tt.kind, fakeHost(t, "linux", 0, tt.env), start)
+		switch {
+		case (err == nil) != tt.ok:
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.ok && e.Name != tt.kind:
+			t.Errorf("%s: found %s", tt.name, e.Name)
+		case !tt.ok && !strings.Contains(err.Error(), "docker was asked for"):
+			t.Errorf("%s: %v does not say why", tt.name, err)
 		}
 	}
 }

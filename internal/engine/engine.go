@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,8 +34,8 @@ const maxJSON = 64 << 20
 
 // An Engine is one engine's socket. It is safe for concurrent use.
 type Engine struct {
-	Path string // of the Unix socket
-	// Name is "docker" or "podman", Version its own version, API the version
+	Path string // of the Unix socket, or see EmbeddedName
+	// Name is "docker", "podman" or "embedded", Version its own version, API the version
 	// of the Engine API in use.
 	Name    string
 	Version string
@@ -45,10 +46,9 @@ type Engine struct {
 
 // newEngine makes an engine that has not been asked anything.
 func newEngine(path string) *Engine {
-	var d net.Dialer
 	return &Engine{Path: path, client: &http.Client{CheckRedirect: noRedirect, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, err := d.DialContext(ctx, "unix", path)
+			conn, err := dial(ctx, path)
 			if s, ok := ctx.Value(sourceKey{}).(*source); ok && err == nil {
 				return &sourceConn{conn, s}, nil
 			}
@@ -72,13 +72,22 @@ func Open(ctx context.Context, path string) (*Engine, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout,
 		fmt.Errorf("no answer within %v", probeTimeout))
 	defer cancel()
-	// Podman's ping says all that is needed. Its /version asks the system's
-	// package manager about other programs, which took up to a second.
+	// The answer to a ping says all that is needed, and whether the version
+	// that is asked for is served: Docker refuses one that is too old or too
+	// new. A /version takes far longer: Docker runs runc and docker-init to
+	// ask for theirs (20 ms), Podman the system's package manager (up to 1 s).
+	e.API = MinAPI
 	ping, err := e.Do(ctx, "GET", "/_ping", nil, nil, "")
+	e.API = ""
 	if err == nil {
 		ping.Body.Close()
 		if v := ping.Header.Get("Libpod-Api-Version"); v != "" {
 			e.Name, e.Version = "podman", v
+			return e, e.agree("", ping.Header.Get("Api-Version"))
+		}
+		if v, ok := strings.CutPrefix(ping.Header.Get("Server"), "Docker/"); ok {
+			e.Name = "docker"
+			e.Version, _, _ = strings.Cut(v, " ") // of "Docker/20.10.24 (linux)"
 			return e, e.agree("", ping.Header.Get("Api-Version"))
 		}
 	} else if _, ok := errors.AsType[*StatusError](err); !ok {
@@ -94,6 +103,9 @@ func Open(ctx context.Context, path string) (*Engine, error) {
 			e.Name = "podman"
 		}
 	}
+	if strings.HasPrefix(v.Platform.Name, "pocketdock ") {
+		e.Name = EmbeddedName
+	}
 	return e, e.agree(v.MinAPIVersion, v.APIVersion)
 }
 
@@ -101,6 +113,7 @@ func Open(ctx context.Context, path string) (*Engine, error) {
 type Description struct {
 	Version, APIVersion, MinAPIVersion, Arch, KernelVersion string
 	Components                                              []struct{ Name string }
+	Platform                                                struct{ Name string }
 }
 
 // Describe asks the engine about itself.
@@ -108,6 +121,21 @@ func (e *Engine) Describe(ctx context.Context) (*Description, error) {
 	var v Description
 	return &v, e.JSON(ctx, "GET", "/version", nil, nil, &v)
 }
+
+// Rootless asks the engine whether it runs as an ordinary user. Podman takes
+// seconds to answer: it asks the system's package manager about other programs.
+func (e *Engine) Rootless(ctx context.Context) (bool, error) {
+	var info struct {
+		Rootless        bool     // Podman says it here
+		SecurityOptions []string // and Docker here
+	}
+	err := e.JSON(ctx, "GET", "/info", nil, nil, &info)
+	return info.Rootless || slices.Contains(info.SecurityOptions, "name=rootless"), err
+}
+
+// AtLeast reports whether the engine's own version is not older than one such
+// as "4.3".
+func (e *Engine) AtLeast(version string) bool { return compareAPI(e.Version, version) >= 0 }
 
 // agree settles the API version with an engine that serves min to max.
 func (e *Engine) agree(min, max string) error {
@@ -146,6 +174,7 @@ func compareAPI(a, b string) int {
 
 func splitAPI(v string) (major, minor int) {
 	a, b, _ := strings.Cut(v, ".")
+	b, _, _ = strings.Cut(b, ".")
 	major, _ = strconv.Atoi(a)
 	minor, _ = strconv.Atoi(b)
 	return major, minor

@@ -37,7 +37,7 @@ func (e *Engine) Hijack(ctx context.Context, path string, query url.Values, in a
 		}
 		body = bytes.NewReader(b)
 	}
-	starting, cancel := delayed(ctx, startGrace)
+	starting, cancel := Delayed(ctx, startGrace)
 	defer cancel()
 	req, err := http.NewRequestWithContext(starting, "POST", e.url(path, query), body)
 	if err != nil {
@@ -73,14 +73,14 @@ func (e *Engine) Hijack(ctx context.Context, path string, query url.Values, in a
 // that it does not run: nobody could find it to end it.
 const startGrace = time.Second
 
-// delayed is a context that ends a while after ctx.
-func delayed(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
-	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+// Delayed is a context that ends a while after ctx, with its cause.
+func Delayed(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(by, cancel)
+		timer := time.AfterFunc(by, func() { cancel(context.Cause(ctx)) })
 		context.AfterFunc(late, func() { timer.Stop() })
 	})
-	return late, func() { stop(); cancel() }
+	return late, func() { stop(); cancel(nil) }
 }
 
 // Read reads from the connection. After the context ended its error is the

@@ -5,6 +5,20 @@ import (
 	"testing"
 )
 
+func TestAtLeast(t *testing.T) {
+	for _, tt := range []struct {
+		have, want string
+		yes        bool
+	}{
+		{"4.3.1", "4.3", true}, {"4.3", "4.3", true}, {"5.0.0-rc1", "4.3", true}, {"4.10.2", "4.3", true},
+		{"4.2.1", "4.3", false}, {"3.4.4", "4.3", false}, {"", "4.3", false},
+	} {
+		if got := (&Engine{Version: tt.have}).AtLeast(tt.want); got != tt.yes {
+			t.Errorf("%s at least %s: %v", tt.have, tt.want, got)
+		}
+	}
+}
+
 func TestNegotiate(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

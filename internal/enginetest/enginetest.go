@@ -14,13 +14,29 @@ var vars = []struct{ name, env string }{
 	{"rootless", "POCKETDOCK_TEST_ROOTLESS"},
 }
 
+// embeddedVar names the socket of an embedded engine, which scripts/embedded
+// serves. Its tests are a run of their own: gVisor does not build with the race
+// detector in a bearable time, and does not run with it at all.
+const embeddedVar = "POCKETDOCK_TEST_EMBEDDED"
+
 // An Engine is one to run on. An empty Socket is the machine's own engine.
 type Engine struct{ Name, Socket string }
+
+// onlyVar names one engine to run on, where several test runs share the work.
+const onlyVar = "POCKETDOCK_TEST_ONLY"
+
+func wanted(name string) bool {
+	only := os.Getenv(onlyVar)
+	return only == "" || only == name
+}
 
 // Engines are those that the environment names, or the machine's own; what is
 // not run is said on stderr. In CI a missing one is an error. Rootless Podman
 // is left out for root: see Rootless.
 func Engines() ([]Engine, error) {
+	if socket := os.Getenv(embeddedVar); socket != "" {
+		return []Engine{{"embedded", socket}}, nil
+	}
 	var list []Engine
 	var missing []string
 	for _, v := range vars {
@@ -28,6 +44,7 @@ func Engines() ([]Engine, error) {
 		switch {
 		case socket == "":
 			missing = append(missing, v.name)
+		case !wanted(v.name):
 		case v.name != "rootless" || os.Getuid() != 0:
 			list = append(list, Engine{v.name, socket})
 		}

@@ -19,6 +19,9 @@ import (
 // whose engine it is: this test binary again, under that user. In the working
 // directory it finds a copy of testdata.
 func Rootless(t *testing.T, pattern string) {
+	if !wanted("rootless") {
+		t.Skip("not in this run: " + onlyVar)
+	}
 	socket, name := os.Getenv("POCKETDOCK_TEST_ROOTLESS"), os.Getenv("POCKETDOCK_TEST_ROOTLESS_USER")
 	if socket == "" || os.Getuid() != 0 {
 		t.Skip("no rootless Podman of another user: see scripts/engines")
@@ -47,7 +50,7 @@ func Rootless(t *testing.T, pattern string) {
 	if err := os.Chown(dir, uid, gid); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-test.run=" + pattern, "-test.timeout=40m"}
+	args := []string{"-test.run=" + pattern, "-test.timeout=70m"}
 	if testing.Verbose() {
 		args = append(args, "-test.v")
 	}
@@ -58,7 +61,7 @@ func Rootless(t *testing.T, pattern string) {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+u.HomeDir, "USER="+name, "TMPDIR="+dir,
 		"XDG_RUNTIME_DIR="+filepath.Dir(strings.TrimPrefix(socket, "unix://")),
-		"POCKETDOCK_TEST_DOCKER=", "POCKETDOCK_TEST_PODMAN=", "CI=")
+		"POCKETDOCK_TEST_DOCKER=", "POCKETDOCK_TEST_PODMAN=", onlyVar+"=", "CI=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -126,6 +126,8 @@ func (e *Engine) addRoutes() {
 		e.routes = append(e.routes, route{name, regexp.MustCompile("^" + path + "$"), method, serve})
 	}
 	add("GET /version", e.version)
+	add("GET /info", e.info)
+	add("GET /libpod/info", e.podmanInfo)
 	add("GET /containers/json", e.list)
 	add("POST /containers/create", e.create)
 	add("GET /containers/{id}/json", e.inspect)
@@ -187,6 +189,23 @@ func (e *Engine) version(w http.ResponseWriter, _ *http.Request, _ []string) {
 			"Components": []any{map[string]any{"Name": "Podman Engine"}}}
 	}
 	answer(w, http.StatusOK, v)
+}
+
+func (e *Engine) info(w http.ResponseWriter, _ *http.Request, _ []string) {
+	answer(w, http.StatusOK, map[string]any{"OperatingSystem": "Fake Linux", "NCPU": 2, "MemTotal": 8 << 30,
+		"CgroupDriver": "systemd", "CgroupVersion": "2", "MemoryLimit": true, "PidsLimit": true, "CpuCfsQuota": true,
+		"Driver": "overlay2", "DockerRootDir": "/var/lib/docker", "SecurityOptions": []string{"name=seccomp,profile=builtin"},
+		"Runtimes": map[string]any{"runc": map[string]any{"path": "runc"}}, "DefaultRuntime": "runc"})
+}
+
+func (e *Engine) podmanInfo(w http.ResponseWriter, _ *http.Request, _ []string) {
+	if !e.Podman {
+		e.fail(w, http.StatusNotFound, "page not found")
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"host": map[string]any{"cgroupVersion": "v2", "cgroupControllers": []string{"cpu", "memory", "pids"},
+		"idMappings": map[string]any{"uidmap": []any{map[string]any{"size": 1}, map[string]any{"size": 65536}}},
+		"security":   map[string]any{"rootless": true, "seccompEnabled": true, "seccompProfilePath": "/usr/share/containers/seccomp.json"}}})
 }
 
 // fail answers with an error as the engine words it.

@@ -21,7 +21,7 @@ func (b Box) NewKey() (ed25519.PublicKey, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		// A link, not a rename: of two programs that do this at once, the
 		// second must take the first one's key.
-		err = b.writeFile(keyName, newSeed(), os.Link)
+		err = b.writeFile(keyName, newSeed(), false, os.Link)
 		if err == nil || errors.Is(err, fs.ErrExist) {
 			key, err = b.Key()
 		}
@@ -57,18 +57,21 @@ func (b Box) Key() (ed25519.PrivateKey, error) {
 
 // WriteFile keeps a small private file in the directory, whole or not at all.
 func (b Box) WriteFile(name string, data []byte) error {
-	return b.writeFile(name, data, os.Rename)
+	return b.writeFile(name, data, false, os.Rename)
 }
 
 // writeFile writes a file under a name of its own (another program may do
-// the same) and has put give it the name.
-func (b Box) writeFile(name string, data []byte, put func(from, to string) error) error {
+// the same) and has put give it the name. With sync it is on the disk then.
+func (b Box) writeFile(name string, data []byte, sync bool, put func(from, to string) error) error {
 	f, err := os.CreateTemp(string(b), ".new-*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(data)
+	if sync && err == nil {
+		err = f.Sync()
+	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 func box(t *testing.T) Box {
 	t.Helper()
-	b, err := dir(t).NewBox()
+	b, err := dir(t).NewBox(Record{Owner: "1:2:boot:3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestKeyTogether(t *testing.T) {
 				t.Fatal("a program was told a key that was not kept")
 			}
 		}
-		if m, _ := filepath.Glob(filepath.Join(string(b), "*")); len(m) != 2 {
+		if m, _ := filepath.Glob(filepath.Join(string(b), "*")); len(m) != 3 { // owner, io and key
 			t.Fatalf("left behind: %v", m)
 		}
 	}

@@ -25,7 +25,7 @@ func mode(t *testing.T, path string) os.FileMode {
 // box's directory, while those of a remapped namespace may enter what is
 // mounted.
 func TestBoxIsPrivate(t *testing.T) {
-	b, err := dir(t).NewBox()
+	b, err := dir(t).NewBox(Record{Owner: "1:2:boot:3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,8 @@ func TestBoxIsPrivate(t *testing.T) {
 // TestPrepareAfterReboot shows that a wiped directory is made again, and that
 // what is there stays.
 func TestPrepareAfterReboot(t *testing.T) {
-	b, err := dir(t).NewBox()
+	d := dir(t)
+	b, err := d.NewBox(Record{Owner: "1:2:boot:3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestPrepareAfterReboot(t *testing.T) {
 	if err := os.RemoveAll(b.IO()); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Prepare(); err != nil {
+	if err := d.Prepare(b, Record{Owner: "other"}); err != nil {
 		t.Fatal(err)
 	}
 	mode(t, b.IO())

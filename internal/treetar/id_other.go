@@ -2,9 +2,17 @@
 
 package treetar
 
-import "io/fs"
+import (
+	"io/fs"
+	"os"
+)
 
+const openFlags = os.O_RDONLY
+
+// Hard links and holes are not found elsewhere.
 type fileID struct{}
 
-// identify knows no hard links here: each name is packed as a file.
 func identify(fs.FileInfo) (fileID, bool) { return fileID{}, false }
+
+// MayHaveHoles reports that a file has less on disk than its size.
+func MayHaveHoles(fs.FileInfo) bool { return false }

@@ -12,116 +12,122 @@ import (
 	"os"
 	"path/filepath"
 	"unicode/utf8"
+
+	"github.com/pocketdock/pocketdock/internal/holes"
 )
 
 // Pack writes what is in directory dir as a tar stream, with names relative
 // to it: files, directories, symbolic and hard links, with modes and times.
 // Sockets, devices and pipes are left out. Owners are not kept: they are those
 // of another system. A file that changes size meanwhile is an error.
-func Pack(w io.Writer, dir string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	p := &packer{root: root, tw: tar.NewWriter(w), links: map[fileID]string{}, buf: make([]byte, 256<<10)}
-	if err := p.tree("."); err != nil {
+func Pack(w io.Writer, dir string, o Options) error {
+	p := &packer{tw: tar.NewWriter(w), links: links{}, sparse: o.Sparse, moved: o.Moved, buf: make([]byte, 256<<10)}
+	t := o.tree()
+	t.visit = p.add
+	if err := t.walk(dir); err != nil {
 		return err
 	}
 	return p.tw.Close()
 }
 
 type packer struct {
-	root  *os.Root
-	tw    *tar.Writer
-	links map[fileID]string // the first name of a file that has several
-	buf   []byte
+	tw     *tar.Writer
+	links  links
+	sparse bool
+	moved  Moved
+	buf    []byte
 }
 
-// tree adds a file, and what is in it. (fs.WalkDir takes no names that are not
-// UTF-8.)
-func (p *packer) tree(name string) error {
-	info, err := p.root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // removed meanwhile
-	}
-	if err != nil {
-		return err
-	}
-	if err := p.add(name, info); err != nil || !info.IsDir() {
-		return err
-	}
-	d, err := p.root.Open(name)
-	if err != nil {
-		return err
-	}
-	entries, err := d.ReadDir(-1)
-	d.Close()
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := p.tree(filepath.Join(name, e.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *packer) add(name string, info fs.FileInfo) (err error) {
+func (p *packer) add(dir *os.Root, base, name string, info fs.FileInfo) (err error) {
 	h := &tar.Header{Name: filepath.ToSlash(name), Mode: unixMode(info.Mode()), ModTime: info.ModTime(), Format: tar.FormatPAX}
 	switch info.Mode().Type() {
 	case 0:
-		h.Typeflag, h.Size = tar.TypeReg, info.Size()
-		if id, ok := identify(info); ok {
-			if first, ok := p.links[id]; ok {
-				h.Typeflag, h.Size, h.Linkname = tar.TypeLink, 0, first
-			} else {
-				p.links[id] = h.Name
-			}
+		h.Typeflag = tar.TypeReg
+		if first, ok := p.links.first(h.Name, info); ok {
+			h.Typeflag, h.Linkname = tar.TypeLink, first
 		}
 	case fs.ModeDir:
 		h.Typeflag = tar.TypeDir
 		h.Name += "/"
 	case fs.ModeSymlink:
 		h.Typeflag = tar.TypeSymlink
-		if h.Linkname, err = p.root.Readlink(name); err != nil {
+		if h.Linkname, err = dir.Readlink(base); err != nil {
 			return err
 		}
 	default:
 		return nil
 	}
 	if !utf8.ValidString(h.Name) || !utf8.ValidString(h.Linkname) {
-		// PAX records are UTF-8; GNU's format has bytes, and whole seconds.
-		h.Format = tar.FormatGNU
+		// POSIX's word for names that are bytes and not UTF-8.
+		h.PAXRecords = map[string]string{"hdrcharset": "BINARY"}
 	}
-	if err := p.tw.WriteHeader(h); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if h.Typeflag == tar.TypeReg {
+		err = p.file(dir, base, h, info)
+	} else {
+		err = p.tw.WriteHeader(h)
 	}
-	if h.Typeflag != tar.TypeReg {
-		return nil
-	}
-	return p.content(name, h.Size)
-}
-
-func (p *packer) content(name string, size int64) error {
-	f, err := p.root.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	n, err := io.CopyBuffer(onlyWriter{p.tw}, io.LimitReader(f, size), p.buf)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if n < size {
-		return fmt.Errorf("%s: it became shorter while it was read: %w", name, io.ErrUnexpectedEOF)
+	if p.moved != nil {
+		p.moved(name, 0, true)
 	}
 	return nil
 }
 
-// onlyWriter hides ReadFrom, so that the copy uses our buffer.
-type onlyWriter struct{ io.Writer }
+// file adds a regular file with its content.
+func (p *packer) file(dir *os.Root, base string, h *tar.Header, info fs.FileInfo) error {
+	f, err := dir.OpenFile(base, openFlags, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if now, err := f.Stat(); err != nil || !os.SameFile(now, info) {
+		return errors.Join(errors.New("it was replaced while it was read"), err)
+	}
+	size := info.Size()
+	var content io.Reader = io.LimitReader(f, size)
+	h.Size = size
+	var inHoles int64
+	if p.sparse && MayHaveHoles(info) {
+		if runs, ok := holes.Find(f.Seek, size); ok {
+			content = holes.NewReader(f, size, runs)
+			h.Typeflag, h.Size = holes.TarType, holes.Length(runs)
+			inHoles = size - h.Size // not quite: the numbers are in the stream
+		} else if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+	}
+	if err := p.tw.WriteHeader(h); err != nil {
+		return err
+	}
+	var n int64
+	for {
+		m, err := content.Read(p.buf)
+		if m > 0 {
+			if _, err := p.tw.Write(p.buf[:m]); err != nil {
+				return err
+			}
+			n += int64(m)
+			if p.moved != nil {
+				p.moved(h.Name, int64(m), false)
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if n < h.Size {
+		return fmt.Errorf("it became shorter while it was read: %w", io.ErrUnexpectedEOF)
+	}
+	if p.moved != nil && inHoles > 0 {
+		p.moved(h.Name, inHoles, false)
+	}
+	return nil
+}
 
 // unixMode is the permission bits as tar has them.
 func unixMode(m fs.FileMode) int64 {

@@ -67,7 +67,7 @@ func TestNothingEscapes(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(top, "secret"), []byte("secret"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			err := Unpack(bytes.NewReader(stream(t, headers...)), target)
+			err := Unpack(bytes.NewReader(stream(t, headers...)), target, Top{Mode: 0o755}, nil)
 			if _, e := os.Lstat(filepath.Join(top, "victim")); e == nil {
 				t.Fatalf("it wrote outside (error %v)", err)
 			}
@@ -85,7 +85,7 @@ func TestCutStream(t *testing.T) {
 	whole := stream(t, tar.Header{Typeflag: tar.TypeReg, Name: "a-file-with-a-name"})
 	for _, n := range []int{1, 100, 511, 513, 520, 529} {
 		dir := t.TempDir()
-		if err := Unpack(bytes.NewReader(whole[:n]), dir); err == nil {
+		if err := Unpack(bytes.NewReader(whole[:n]), dir, Top{}, nil); err == nil {
 			t.Errorf("cut at %d: no error", n)
 		}
 		entries, err := os.ReadDir(dir)
@@ -112,7 +112,7 @@ func TestFileThatShrinks(t *testing.T) {
 		}
 		return len(p), nil
 	})
-	if err := Pack(w, dir); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := Pack(w, dir, Options{}); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestReplaces(t *testing.T) {
 			tar.Header{Typeflag: tar.TypeDir, Name: "ro", Mode: 0o555},
 			tar.Header{Typeflag: tar.TypeReg, Name: "ro/f", Mode: 0o444},
 			tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "ro"},
-		)), dir)
+		)), dir, Top{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add([]byte("not a tar stream"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		top := t.TempDir()
-		Unpack(bytes.NewReader(in), filepath.Join(top, "target"))
+		Unpack(bytes.NewReader(in), filepath.Join(top, "target"), Top{Mode: 0o755}, nil)
 		entries, err := os.ReadDir(top)
 		if err != nil {
 			t.Fatal(err)
@@ -155,4 +155,33 @@ func FuzzUnpack(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestForeignHoles: what GNU tar says about holes is not believed, as a few
+// bytes could stand for a file of any size.
+func TestForeignHoles(t *testing.T) {
+	// The writer refuses these records, so another name takes their place.
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "f", Mode: 0o644, Size: 512, PAXRecords: map[string]string{
+		"ABC.sparse.major": "1", "ABC.sparse.minor": "0", "ABC.sparse.realsize": "1048576", "ABC.sparse.name": "f"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	noData := append([]byte("0\n"), make([]byte, 510)...) // a map without an entry
+	if _, err := w.Write(noData); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	b := bytes.ReplaceAll(buf.Bytes(), []byte("ABC.sparse."), []byte("GNU.sparse."))
+	if h, err := tar.NewReader(bytes.NewReader(b)).Next(); err != nil || h.Size != 1<<20 {
+		t.Fatalf("not what this test is about: %+v, %v", h, err)
+	}
+	dir := t.TempDir()
+	if err := Unpack(bytes.NewReader(b), dir, Top{}, nil); err == nil {
+		t.Error("no error")
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
+		t.Errorf("left %v, %v", list, err)
+	}
 }

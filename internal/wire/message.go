@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"encoding/json"
-	"errors"
-)
+import "encoding/json"
 
 // Version is the protocol's version. An agent answers every version up to its
 // own; a client says in [Request.Version] the one it speaks, and asks nothing
@@ -13,17 +10,22 @@ const Version = 1
 
 // The operations.
 const (
-	OpInfo   = "info"   // → Reply.Info
-	OpRun    = "run"    // Start → Started, output, Exit (or Started, Reply when Start.Detach)
-	OpAttach = "attach" // Attach → Started, output and gaps, Exit
-	OpInput  = "input"  // Attach (ID only), then Data… End → Reply: writes a detached process's stdin
-	OpSignal = "signal" // Signal → Reply.Process
-	OpResize = "resize" // Resize → Reply.Process
-	OpList   = "list"   // → Entry.Process…, Reply
-	OpForget = "forget" // Signal (ID only) → Reply: drops the record and log of an ended process
-	OpLimits = "limits" // Limits (nil fields only read) → Reply.Limits
-	OpPorts  = "ports"  // → Entry.Port…, Reply
-	OpDial   = "dial"   // Dial → Reply, then a raw stream both ways
+	OpInfo    = "info"    // → Reply.Info
+	OpRun     = "run"     // Start → Started, output, Exit (or Started, Reply when Start.Detach)
+	OpAttach  = "attach"  // Attach → Started, output and gaps, Exit
+	OpSend    = "send"    // Send → Started, output, Exit (or Started, Reply when Send.Detach): a command for a session
+	OpInput   = "input"   // Attach (ID only), then Data… End → Reply: writes a detached process's stdin
+	OpSignal  = "signal"  // Signal → Reply.Process
+	OpResize  = "resize"  // Resize → Reply.Process
+	OpList    = "list"    // → Entry.Process…, Reply
+	OpEvents  = "events"  // → Entry.Process…, Reply, then Entry.Process for each detached process that is started
+	OpForget  = "forget"  // Signal (ID only) → Reply: drops the record and log of an ended process
+	OpLimits  = "limits"  // Limits (nil fields only read) → Reply.Limits
+	OpSecrets = "secrets" // Secrets → Reply: environment of all later commands
+	OpPorts   = "ports"   // → Entry.Port…, Reply
+	OpDial    = "dial"    // Dial → Reply, then a raw stream both ways
+	OpHold    = "hold"    // Hold → Reply.Held, then requests for info and reset → Reply each, until the client closes
+	OpReset   = "reset"   // within OpHold only → Reply.Reset
 
 	OpStat    = "stat"    // File → Reply.Stat
 	OpReadDir = "readdir" // File (Depth, Glob) → Entry.Stat…, Reply
@@ -35,9 +37,13 @@ const (
 	OpSymlink = "symlink" // File (Path is made, To is what it says) → Reply.Stat
 	OpRead    = "read"    // File (Offset, Length) → Reply.Stat, then Data…, End
 	OpWrite   = "write"   // File (Mode, Offset…), then Data…, End → Reply.Stat
-	OpTarOut  = "tarout"  // File → Data…, End, Reply
-	OpTarIn   = "tarin"   // File, then Data…, End → Reply
-	OpWatch   = "watch"   // File (Recursive) → Reply (watching), then Entry.Event… until the client closes
+	// OpWriteSparse is OpWrite of content as package holes has it; without
+	// Offset and Append. What must be written in place is CodeUnsupported.
+	OpWriteSparse = "writesparse"
+	OpTarOut      = "tarout" // File → Data…, End, Reply
+	OpTarIn       = "tarin"  // File, then Data…, End → Reply
+	OpWatch       = "watch"  // File (Recursive) → Reply (watching), then Entry.Event… until the client closes
+	OpDone        = "done"   // nothing → Reply; the last request of a visit of the embedded engine
 )
 
 // A Request opens an operation. Only the field that belongs to Op is set.
@@ -46,11 +52,16 @@ type Request struct {
 	Op      string  `json:"op"`
 	Start   *Start  `json:"start,omitempty"`
 	Attach  *Attach `json:"attach,omitempty"`
+	Send    *Send   `json:"send,omitempty"`
 	Signal  *Signal `json:"signal,omitempty"`
 	Resize  *Resize `json:"resize,omitempty"`
 	Limits  *Limits `json:"limits,omitempty"`
+	// Secrets are "NAME=value" for the environment of every command, in place
+	// of what was said before.
+	Secrets Strings `json:"secrets,omitempty"`
 	Dial    *Dial   `json:"dial,omitempty"`
 	File    *File   `json:"file,omitempty"`
+	Hold    *Hold   `json:"hold,omitempty"`
 }
 
 // Size is a terminal's size in characters.
@@ -94,6 +105,12 @@ type Start struct {
 	// LogLimit bounds the log of each stream, in bytes. 0: 1 MiB when
 	// Detach, Keep or SoftMS is set, no log otherwise. The oldest bytes go first.
 	LogLimit int64 `json:"log_limit,omitempty"`
+	// Session, if not empty, makes a detached process one that takes commands
+	// by OpSend, and names its kind, which the agent only reports: 1 to 64 of
+	// a-z, 0-9 and '-'. The process has its script on descriptor 0, its
+	// standard input (as by Stdin) on 3, and on 4 a socket of packets on
+	// which it says how a command ended, see Send.
+	Session string `json:"session,omitempty"`
 	// Rlimits are set on the process.
 	Rlimits []Rlimit `json:"rlimits,omitempty"`
 	// Caps are Linux capabilities to give it, of those the container has:
@@ -132,6 +149,35 @@ type Attach struct {
 	// Without it more may come with a later operation.
 	Close bool `json:"close,omitempty"`
 }
+
+// Send gives a session a command. Commands are taken one at a time; the others
+// wait, in order.
+type Send struct {
+	ID string `json:"id"`
+	// Script is written to the session's descriptor 0. When it has been
+	// executed, the session is to send one packet, Token and the exit code
+	// with a space between, on descriptor 4. A token is 1 to 64 of a-z, 0-9
+	// and '-', and is not to be guessed.
+	Script []byte `json:"script"`
+	Token  string `json:"token"`
+	// Sync is written after an interrupt, perhaps more than once, and has the
+	// session send Token, SyncMark and a code.
+	Sync []byte `json:"sync"`
+	// TimeoutMS interrupts the command. What it has started and is left
+	// GraceMS (0: 500) later is killed, and the session after that long again.
+	// 0: none.
+	TimeoutMS int64 `json:"timeout_ms,omitempty"`
+	GraceMS   int64 `json:"grace_ms,omitempty"`
+	// Answer takes what else comes on descriptor 4 meanwhile, whoever sends it,
+	// as the command's output: it is in no log, in place of what is.
+	Answer bool `json:"answer,omitempty"`
+	// Detach: the operation ends with a Reply as soon as the command runs.
+	// Otherwise the end of the connection ends the command as a timeout does.
+	Detach bool `json:"detach,omitempty"`
+}
+
+// SyncMark follows the token in the answer to [Send.Sync].
+const SyncMark = "+"
 
 // Signal sends a signal to a process.
 type Signal struct {
@@ -209,6 +255,10 @@ type File struct {
 	// Contents makes tarout emit what is in the directory without the
 	// directory's own name in front.
 	Contents bool `json:"contents,omitempty"`
+	// Sparse says that the client takes files that have holes as package
+	// holes has them: read then says so in its Reply, tarout makes entries of
+	// type holes.TarType. tarin takes such entries always.
+	Sparse bool `json:"sparse,omitempty"`
 }
 
 // Path is a file name, exact to the byte.
@@ -226,171 +276,6 @@ func (p *Path) UnmarshalJSON(b []byte) error {
 	*p = Path(raw)
 	return nil
 }
-
-// Reply ends an operation that succeeded.
-type Reply struct {
-	Info    *Info    `json:"info,omitempty"`
-	Process *Process `json:"process,omitempty"`
-	Limits  *Limits  `json:"limits,omitempty"`
-	Stat    *Stat    `json:"stat,omitempty"`
-}
-
-// Entry is one element of a sequence.
-type Entry struct {
-	Process *Process `json:"process,omitempty"`
-	Stat    *Stat    `json:"stat,omitempty"`
-	Port    *Port    `json:"port,omitempty"`
-	Event   *Event   `json:"event,omitempty"`
-}
-
-// Info describes the agent and its sandbox.
-type Info struct {
-	Version int    `json:"v"`      // protocol version
-	Build   string `json:"build"`  // agent version
-	PID     int    `json:"pid"`    // 1 as init of its container
-	Started int64  `json:"start"`  // Unix nanoseconds
-	RSS     int64  `json:"rss"`    // the agent's resident memory, bytes
-	Running int    `json:"run"`    // processes it runs now
-	Exact   bool   `json:"exact"`  // trees are tracked by group: kills are exact
-	Limits  Limits `json:"limits"` // TTL and idle limit
-	// Usage of the sandbox's cgroup; negative where it cannot be read, limit
-	// 0 where there is none.
-	MemoryBytes int64 `json:"mem"`
-	MemoryLimit int64 `json:"mem_max"`
-	CPUNanos    int64 `json:"cpu_ns"`
-	PIDs        int64 `json:"pids"`
-	PIDsLimit   int64 `json:"pids_max"`
-	// User is what commands run as by default, NoNewPrivs and Caps what they
-	// get, read back from the kernel.
-	User       string `json:"user"`
-	NoNewPrivs bool   `json:"nnp"`
-}
-
-// Process describes a process that the agent started.
-type Process struct {
-	ID       string  `json:"id"`
-	Argv     Strings `json:"argv"`
-	PID      int     `json:"pid"` // inside the sandbox
-	User     string  `json:"user,omitempty"`
-	TTY      bool    `json:"tty,omitempty"`
-	Detached bool    `json:"detached,omitempty"`
-	Started  int64   `json:"start"` // Unix nanoseconds
-	// Bytes of output so far, and how many of the first were dropped from the log.
-	Stdout        int64 `json:"out"`
-	Stderr        int64 `json:"err"`
-	StdoutDropped int64 `json:"out_drop,omitempty"`
-	StderrDropped int64 `json:"err_drop,omitempty"`
-	// Exit is nil while it runs.
-	Exit *Exit `json:"exit,omitempty"`
-}
-
-// Exit says how a process ended, or that it goes on.
-type Exit struct {
-	// Running: the operation ends, the process does not (soft timeout, or
-	// attach without follow).
-	Running bool `json:"running,omitempty"`
-	// Code is the exit code, 128+Signal after a death by signal. It means
-	// nothing when Running or Lost.
-	Code   int `json:"code"`
-	Signal int `json:"signal,omitempty"`
-	// TimedOut: TimeoutMS ended it. OOM: the kernel's OOM killer ended a
-	// process of the sandbox meanwhile and this one died of SIGKILL.
-	TimedOut bool `json:"timed_out,omitempty"`
-	OOM      bool `json:"oom,omitempty"`
-	// Lost: the container stopped while it ran; how it ended is not known.
-	Lost bool `json:"lost,omitempty"`
-	// Ended in Unix nanoseconds.
-	Ended int64 `json:"end,omitempty"`
-	// Bytes of output in all.
-	Stdout int64 `json:"out,omitempty"`
-	Stderr int64 `json:"err,omitempty"`
-}
-
-// UnmarshalJSON refuses an end without a code: a code that is not there must
-// not read as 0.
-func (e *Exit) UnmarshalJSON(b []byte) error {
-	type plain Exit
-	v := struct {
-		*plain
-		Code *int `json:"code"`
-	}{plain: (*plain)(e)}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return err
-	}
-	switch {
-	case v.Code != nil:
-		e.Code = *v.Code
-	case !e.Running && !e.Lost:
-		return errors.New("the end of a process without an exit code")
-	}
-	return nil
-}
-
-// Gap says that bytes [From, To) of a stream are no longer in the log.
-type Gap struct {
-	Stderr bool  `json:"stderr,omitempty"`
-	From   int64 `json:"from"`
-	To     int64 `json:"to"`
-}
-
-// Stat describes a file.
-type Stat struct {
-	Path   Path   `json:"path"` // as asked, or relative to the directory listed
-	Size   int64  `json:"size"`
-	Mode   uint32 `json:"mode"`  // st_mode of stat(2): type and permissions
-	MTime  int64  `json:"mtime"` // Unix nanoseconds
-	UID    uint32 `json:"uid"`
-	GID    uint32 `json:"gid"`
-	Nlink  uint64 `json:"nlink,omitempty"`
-	Inode  uint64 `json:"ino,omitempty"`
-	Target Path   `json:"target,omitempty"` // of a symbolic link
-}
-
-// Port is a listening socket inside the sandbox.
-type Port struct {
-	Network string `json:"network"` // "tcp", "tcp6"
-	Address string `json:"address"` // IP address
-	Port    int    `json:"port"`
-}
-
-// Event is one change in a watched directory.
-type Event struct {
-	// Op is "create", "write", "remove", "rename", "chmod", or "overflow":
-	// events were lost, look again.
-	Op   string `json:"op"`
-	Path Path   `json:"path,omitempty"` // relative to the watched path
-	Dir  bool   `json:"dir,omitempty"`
-}
-
-// The codes of [Error].
-const (
-	CodeInvalid     = "invalid"     // the request makes no sense
-	CodeUnsupported = "unsupported" // this agent cannot do that
-	CodeNotFound    = "not-found"   // no such file or directory
-	CodeNoProcess   = "no-process"  // no such process
-	CodeExists      = "exists"      // it is there already
-	CodePermission  = "permission"  // EACCES, EPERM
-	CodeNotCommand  = "no-command"  // the program was not found (shells say 127)
-	CodeNotExec     = "not-exec"    // found and cannot be executed (shells say 126)
-	CodeIsDir       = "is-dir"
-	CodeNotDir      = "not-dir"
-	CodeNotEmpty    = "not-empty"
-	CodeNoSpace     = "no-space"
-	CodeResource    = "resource" // out of processes, memory or descriptors (EAGAIN, ENOMEM, EMFILE)
-	CodeRefused     = "refused"  // connection refused
-	CodeDenied      = "denied"   // the peer may not talk to the agent
-	CodeOther       = "other"
-)
-
-// Error says why an operation failed.
-type Error struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Path    Path   `json:"path,omitempty"`
-	Errno   int    `json:"errno,omitempty"` // Linux's, 0 if none
-}
-
-func (e *Error) Error() string { return e.Message }
 
 // Config is what the agent is started with: the argument of
 // "pocketdock-agent init", as JSON. It is in the container's configuration,
@@ -414,4 +299,7 @@ type Config struct {
 	Exit bool     `json:"exit,omitempty"`
 	// Caps are the capabilities that commands may be given.
 	Caps []string `json:"caps,omitempty"`
+	// Secrets says that OpSecrets will come: before it nothing is started,
+	// Main neither.
+	Secrets bool `json:"secrets,omitempty"`
 }
