@@ -32,20 +32,25 @@ type agent struct {
 	env        []string
 	null       int // /dev/null
 
-	store    *store
-	procs    *table
-	groups   groupPool
-	kept     retained
-	accounts accounts
-	cgroup   cgroup
-	rest     *rest
-	waiting  waiting
-	slots    chan struct{} // see slot
+	store   *store
+	procs   *table
+	groups  groupPool
+	kept    retained
+	users   users
+	cgroup  cgroup
+	rest    *rest
+	waiting waiting
+	slots   chan struct{} // see slot
 	// strangers bounds the memory that requests without a proof take.
 	strangers chan struct{}
 	forks     sync.RWMutex // held for reading over each fork, see collector
 	guard     *guard
 	garbage   *collector
+	news      news
+	secrets   secrets
+
+	conns   connections
+	holding sync.Mutex // one connection has the mark, see hold
 
 	quit chan int // exit codes of those who want the agent to end
 	// stopping: what ends now was ended with the sandbox. Nobody is told that
@@ -69,6 +74,10 @@ func serve(config string, init bool) int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, unix.SIGTERM, unix.SIGINT)
 	swallowSignals()
+	var farewell *farewell
+	if init {
+		farewell = takeFarewell()
+	}
 
 	a, listener, err := start(config, init)
 	if err == errServed {
@@ -87,6 +96,9 @@ func serve(config string, init bool) int {
 	listener.Close()
 	a.stopping.Store(true)
 	a.shutdown()
+	if init {
+		farewell.wait(code)
+	}
 	return code
 }
 
@@ -147,10 +159,15 @@ func start(config string, init bool) (*agent, net.Listener, error) {
 		return nil, nil, fmt.Errorf("open /dev/null: %w", err)
 	}
 	a.cgroup.find()
-	a.own, _ = a.accounts.lookup(strconv.Itoa(os.Geteuid()))
+	a.own, _ = a.users.lookup(strconv.Itoa(os.Geteuid()))
 	a.env = baseEnviron(a.own)
 	if a.store, err = openStore(filepath.Dir(a.conf.Socket)); err != nil {
 		return nil, nil, err
+	}
+	if init {
+		if err := a.store.seclude(filepath.Dir(a.conf.Socket)); err != nil {
+			return nil, nil, err
+		}
 	}
 	if !init && !a.store.lock() {
 		return nil, nil, errServed
@@ -158,7 +175,7 @@ func start(config string, init bool) (*agent, net.Listener, error) {
 	a.procs = newTable(a.store)
 	for _, p := range a.store.load() {
 		a.procs.reserve(p)
-		a.retain(p)
+		a.retain(p, a.remember(p))
 	}
 	ttl, idle, saved := a.store.loadLimits()
 	if !saved {
@@ -175,7 +192,7 @@ func start(config string, init bool) (*agent, net.Listener, error) {
 		return nil, nil, err
 	}
 	go a.reap()
-	if len(a.conf.Main) > 0 {
+	if len(a.conf.Main) > 0 && !a.conf.Secrets {
 		if err := a.startMain(); err != nil {
 			return nil, nil, err
 		}

@@ -10,6 +10,8 @@ import (
 const usageText = `pocketdock-agent runs inside a sandbox; the pocketdock library starts it.
   init CONFIG     PID 1 of a container
   serve CONFIG    helper in a container that others made
+  first ARGV…     PID 1 of a container of the embedded engine that others made
+  visit           operations on files, on stdin and stdout
   bridge SOCKET   joins stdin and stdout to an agent's socket
   version
 `
@@ -26,6 +28,10 @@ func Main(args []string) int {
 		return Serve(args[1])
 	case args[0] == "exec":
 		return Shim(args[1:])
+	case args[0] == "first":
+		return First(args[1:])
+	case args[0] == "visit" && len(args) == 1:
+		return Visit()
 	case args[0] == "bridge" && len(args) == 2:
 		if err := Bridge(args[1], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "pocketdock-agent bridge:", err)

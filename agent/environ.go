@@ -4,6 +4,7 @@ package agent
 
 import (
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -12,12 +13,14 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // baseEnviron is the container's environment: the agent's own. The runtime
 // has put the home of the agent's user there if the image named none; a
-// command of another user must not get that.
+// command of another user must not get that. Podman puts TERM=xterm into every
+// container, by which programs such as IPython take a pipe for a terminal.
 func baseEnviron(own *identity) []string {
 	env := os.Environ()
+	podman := slices.Contains(env, "container=podman")
 	keep := env[:0]
 	for _, e := range env {
-		if own != nil && e == "HOME="+own.home {
+		if own != nil && e == "HOME="+own.home || podman && e == "TERM=xterm" {
 			continue
 		}
 		keep = append(keep, e)

@@ -17,6 +17,8 @@ type follower struct {
 	follow bool // until the process has ended
 	quiet  bool // no output, only the end
 	end    [2]int64
+	over   <-chan struct{} // closed when no more will come than last says
+	last   func() [2]int64 // how much there is then
 	wake   chan struct{}
 	kept   [2]*keptReader
 	buf    scratch
@@ -24,7 +26,8 @@ type follower struct {
 }
 
 func newFollower(p *process, w *wire.Writer) *follower {
-	return &follower{p: p, w: w, wake: make(chan struct{}, 1), end: [2]int64{-1, -1}}
+	return &follower{p: p, w: w, wake: make(chan struct{}, 1), end: [2]int64{-1, -1},
+		over: p.finished, last: func() [2]int64 { return p.final }}
 }
 
 // kick says that there may be something to do.
@@ -90,10 +93,10 @@ const (
 func (f *follower) run(gone <-chan struct{}, soft <-chan time.Time) followEnd {
 	for {
 		// The order matters: what was written before the end is seen after it.
-		over := f.p.hasFinished()
+		over := closed(f.over)
 		for i := range f.end {
 			if over && f.end[i] < 0 {
-				f.end[i] = f.p.final[i]
+				f.end[i] = f.last()[i]
 			}
 		}
 		progress := false
@@ -107,7 +110,7 @@ func (f *follower) run(gone <-chan struct{}, soft <-chan time.Time) followEnd {
 			}
 			progress = progress || p
 		}
-		if !progress && (over || !f.follow) {
+		if !progress && (over && f.reached() || !f.follow) {
 			return followDone
 		}
 		if progress {
@@ -120,16 +123,29 @@ func (f *follower) run(gone <-chan struct{}, soft <-chan time.Time) followEnd {
 			}
 			continue
 		}
-		finished := f.p.finished
+		change := f.over
+		if over {
+			change = nil // what is in the pipe yet wakes us
+		}
 		select {
 		case <-f.wake:
-		case <-finished:
+		case <-change:
 		case <-gone:
 			return followGone
 		case <-soft:
 			return followSoft
 		}
 	}
+}
+
+// reached reports whether all up to the end was sent, or cannot come.
+func (f *follower) reached() bool {
+	for i, s := range f.p.out {
+		if s != nil && s.log != nil && f.kept[i] == nil && !f.quiet && f.at[i] < f.end[i] && !closed(s.eof) {
+			return false
+		}
+	}
+	return true
 }
 
 // step sends one piece of stream i and reports whether there was one. last

@@ -40,7 +40,9 @@ func (a *agent) accept(l net.Listener) {
 	for {
 		c, err := l.Accept()
 		if err == nil {
-			go a.connection(c.(*net.UnixConn))
+			conn := c.(*net.UnixConn)
+			// Here, and so in the order in which they came, see drain.
+			go a.connection(conn, a.conns.add(conn))
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -69,8 +71,8 @@ type client struct {
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, smallBuffer) }}
 
-// connection serves one connection and closes it.
-func (a *agent) connection(conn *net.UnixConn) {
+// connection serves one connection, or refuses it, and closes it.
+func (a *agent) connection(conn *net.UnixConn, welcome bool) {
 	c := &client{conn: conn, in: readers.Get().(*bufio.Reader), w: wire.NewWriter(conn)}
 	c.in.Reset(conn)
 	c.r = wire.NewReader(c.in)
@@ -81,7 +83,12 @@ func (a *agent) connection(conn *net.UnixConn) {
 		}
 		conn.Close()
 		a.garbage.operationEnded()
+		a.conns.remove(conn)
 	}()
+	if !welcome {
+		c.w.JSON(wire.KindFailure, fail(wire.CodeDenied, "the sandbox is being reset"))
+		return
+	}
 	req, err := a.admit(c)
 	if err != nil {
 		if e, ok := err.(*wire.Error); ok {

@@ -455,17 +455,3 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
-
-func FuzzAccounts(f *testing.F) {
-	f.Add("user:group", []byte("user:x:1:2:gecos:/home:/bin/sh\n"), []byte("group:x:3:user,other\n"))
-	f.Add("1", []byte("::::::\n:x:4294967295:0:::"), []byte(":::\n\x00"))
-	f.Fuzz(func(t *testing.T, spec string, passwd, group []byte) {
-		id, err := resolveUser(spec, passwd, group)
-		if err != nil {
-			return
-		}
-		if id.uid == 1<<32-1 || id.gid == 1<<32-1 || id.home == "" || len(id.groups) > maxGroups {
-			t.Errorf("%q: %+v", spec, id)
-		}
-	})
-}

@@ -26,6 +26,8 @@ type process struct {
 	public   bool // others may find it; guarded by the table's lock
 	terminal *os.File
 	stdin    *input
+	session  *session   // nil: it takes no commands
+	kind     string     // of session, see wire.Start.Session
 	out      [2]*stream // stdout and stderr; a terminal has only the first
 	oomKills int64      // of the sandbox when it started
 
@@ -52,23 +54,9 @@ const (
 	stderr = 1
 )
 
-func (p *process) hasExited() bool {
-	select {
-	case <-p.exited:
-		return true
-	default:
-		return false
-	}
-}
+func (p *process) hasExited() bool { return closed(p.exited) }
 
-func (p *process) hasFinished() bool {
-	select {
-	case <-p.finished:
-		return true
-	default:
-		return false
-	}
-}
+func (p *process) hasFinished() bool { return closed(p.finished) }
 
 // tree is what is left of p's; nil if it cannot be told any more.
 func (p *process) tree() tree {
@@ -106,7 +94,7 @@ func (p *process) ended(status unix.WaitStatus, oomKills int64) {
 func (p *process) report() *wire.Process {
 	r := &wire.Process{
 		ID: p.id, Argv: p.argv, PID: p.pid, User: p.user,
-		TTY: p.terminal != nil, Started: p.started.UnixNano(),
+		TTY: p.terminal != nil, Session: p.kind, Started: p.started.UnixNano(),
 	}
 	if s := p.out[stdout]; s != nil {
 		r.Stdout, r.StdoutDropped = s.extent()

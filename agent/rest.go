@@ -20,6 +20,7 @@ type rest struct {
 	mu        sync.Mutex
 	ttl, idle time.Duration // 0: none
 	ops       int
+	held      int       // connections of OpHold: in use, but nothing is done
 	since     time.Time // of the last activity
 	changed   chan struct{}
 }
@@ -42,6 +43,21 @@ func (r *rest) done() {
 	now := time.Now()
 	r.mu.Lock()
 	r.ops--
+	r.since = now
+	r.mu.Unlock()
+}
+
+// hold and unhold bracket a connection that is only kept.
+func (r *rest) hold() {
+	r.mu.Lock()
+	r.held++
+	r.mu.Unlock()
+}
+
+func (r *rest) unhold() {
+	now := time.Now()
+	r.mu.Lock()
+	r.held--
 	r.since = now
 	r.mu.Unlock()
 }
@@ -73,7 +89,7 @@ func (r *rest) left() (ttl, idle time.Duration) {
 	}
 	switch {
 	case r.idle <= 0:
-	case r.ops > 0 || running > 0:
+	case r.ops > 0 || r.held > 0 || running > 0:
 		idle = r.idle
 	default:
 		idle = max(0, r.idle-time.Since(r.since))
@@ -108,6 +124,17 @@ func (r *rest) watch() {
 		case <-timer.C:
 		case <-r.changed:
 		}
+	}
+}
+
+// set sets both limits, for this life of the container only.
+func (r *rest) set(ttl, idle time.Duration) {
+	r.mu.Lock()
+	r.ttl, r.idle = ttl, idle
+	r.mu.Unlock()
+	select {
+	case r.changed <- struct{}{}:
+	default:
 	}
 }
 

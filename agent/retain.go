@@ -82,3 +82,14 @@ func (r *retained) remove(id string) *memo {
 	r.list = slices.Delete(r.list, i, i+1)
 	return m
 }
+
+// ids are those of all memos.
+func (r *retained) ids() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]string, len(r.list))
+	for i, m := range r.list {
+		list[i] = m.id
+	}
+	return list
+}

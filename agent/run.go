@@ -102,6 +102,10 @@ func (a *agent) keep(p *process) {
 			go s.record()
 		}
 	}
+	if p.session != nil {
+		go p.session.watch()
+	}
+	a.news.tell()
 	go func() {
 		a.preferForOOM(p)
 		a.await(p)
@@ -113,19 +117,26 @@ func (a *agent) keep(p *process) {
 			}
 		}
 		a.store.save(p)
+		m := a.remember(p) // who sees the end may want it forgotten
 		close(p.finished)
-		a.retain(p)
+		a.retain(p, m)
 		a.garbage.operationEnded()
 	}()
 }
 
-// retain keeps an ended process, and forgets others for it. It becomes a memo
-// when its output is at its end: children in the background may go on writing.
-func (a *agent) retain(p *process) {
+// remember enters an ended process among those that are kept, and forgets
+// others for it.
+func (a *agent) remember(p *process) *memo {
 	m := p.summary()
 	for _, old := range a.kept.add(m) {
 		a.drop(old)
 	}
+	return m
+}
+
+// retain keeps an ended process, and forgets others for it. It becomes a memo
+// when its output is at its end: children in the background may go on writing.
+func (a *agent) retain(p *process, m *memo) {
 	for _, s := range p.out {
 		if s != nil {
 			<-s.eof
@@ -191,11 +202,13 @@ func (a *agent) runLogged(c *client, p *process, s *wire.Start) {
 	case followSoft:
 		p.setDetached()
 		a.store.save(p)
+		a.news.tell()
 		c.w.JSON(wire.KindExit, f.running())
 	case followGone:
 		if s.Keep || s.SoftMS > 0 {
 			p.setDetached()
 			a.store.save(p)
+			a.news.tell()
 			return
 		}
 		p.kill()

@@ -191,7 +191,8 @@ func TestSessionAndSignalsAreFresh(t *testing.T) {
 	if raceEnabled {
 		s = newSandbox(t) // the agent does not execute the test's binary anew
 	}
-	out := s.sh(`grep -E '^(SigBlk|SigIgn|NSpgid|NSsid|NSpid)' /proc/$$/status`)
+	// Executed, not a child: sh blocks signals until its fork is over.
+	out := s.sh(`exec grep -E '^(SigBlk|SigIgn|NSpgid|NSsid|NSpid)' /proc/self/status`)
 	f := map[string]string{}
 	for line := range strings.Lines(out) {
 		k, v, _ := strings.Cut(strings.TrimSpace(line), ":")
@@ -341,6 +342,23 @@ func TestEnvironment(t *testing.T) {
 	for _, line := range lines {
 		if strings.HasPrefix(line, "GONE") || line == "A=1" {
 			t.Errorf("line %q", line)
+		}
+	}
+}
+
+// TestPodmansTerminal: the TERM that Podman puts into every container is not
+// for commands without a terminal.
+func TestPodmansTerminal(t *testing.T) {
+	for engine, want := range map[string]string{"container=podman": "[] [xterm-256color]", "container=other": "[xterm] [xterm]"} {
+		s := newSandbox(t, withEnv(engine, "TERM=xterm"))
+		got := ""
+		for _, size := range []*wire.Size{nil, {Rows: 24, Cols: 80}} {
+			o := s.run(wire.Start{Argv: []string{"sh", "-c", "echo [$TERM]"}, TTY: size})
+			o.mustExit(t, 0)
+			got += " " + strings.TrimSpace(o.stdout())
+		}
+		if strings.TrimSpace(got) != want {
+			t.Errorf("%s: %s, want %s", engine, got, want)
 		}
 	}
 }

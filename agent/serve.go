@@ -16,8 +16,11 @@ import (
 // itself it returns as the reply or the failure.
 func (a *agent) serve(c *client, req *wire.Request) {
 	switch req.Op {
-	case wire.OpInfo, wire.OpLimits, wire.OpList:
+	case wire.OpInfo, wire.OpLimits, wire.OpList, wire.OpEvents:
 		// To look at a sandbox, or at its limits, does not keep it alive.
+	case wire.OpHold:
+		a.rest.hold()
+		defer a.rest.unhold()
 	default:
 		a.rest.begin()
 		defer a.rest.done()
@@ -43,6 +46,9 @@ func (a *agent) do(c *client, req *wire.Request) (*wire.Reply, *wire.Error) {
 			}
 		}
 		return &wire.Reply{}, nil
+	case wire.OpEvents:
+		a.events(c)
+		return nil, nil
 	case wire.OpRun:
 		if req.Start == nil {
 			return nil, incomplete(req.Op, "start")
@@ -53,6 +59,11 @@ func (a *agent) do(c *client, req *wire.Request) (*wire.Reply, *wire.Error) {
 			return nil, incomplete(req.Op, "attach")
 		}
 		return nil, a.attach(c, req.Attach)
+	case wire.OpSend:
+		if req.Send == nil {
+			return nil, incomplete(req.Op, "send")
+		}
+		return a.sendTo(c, req.Send)
 	case wire.OpInput:
 		if req.Attach == nil {
 			return nil, incomplete(req.Op, "attach")
@@ -94,6 +105,13 @@ func (a *agent) do(c *client, req *wire.Request) (*wire.Reply, *wire.Error) {
 			return nil, bad
 		}
 		return &wire.Reply{Limits: l}, nil
+	case wire.OpSecrets:
+		return a.takeSecrets(req.Secrets)
+	case wire.OpHold:
+		if req.Hold == nil {
+			return nil, incomplete(req.Op, "hold")
+		}
+		return nil, a.hold(c, req.Hold)
 	case wire.OpPorts:
 		sockets.Ports(c.w)
 		return nil, nil
@@ -104,7 +122,7 @@ func (a *agent) do(c *client, req *wire.Request) (*wire.Reply, *wire.Error) {
 		sockets.Dial(req.Dial, c.w, c.raw())
 		return nil, nil
 	case wire.OpStat, wire.OpReadDir, wire.OpMkdir, wire.OpRemove, wire.OpMove, wire.OpChmod, wire.OpChown,
-		wire.OpSymlink, wire.OpRead, wire.OpWrite, wire.OpTarOut, wire.OpTarIn, wire.OpWatch:
+		wire.OpSymlink, wire.OpRead, wire.OpWrite, wire.OpWriteSparse, wire.OpTarOut, wire.OpTarIn, wire.OpWatch:
 		if req.File == nil {
 			return nil, incomplete(req.Op, "file")
 		}
@@ -154,6 +172,11 @@ func (a *agent) send(p *process, s *wire.Signal) *wire.Error {
 		return fail(wire.CodeInvalid, "there is no signal %d", s.Signal)
 	}
 	switch sig := unix.Signal(s.Signal); {
+	case sig == unix.SIGINT && p.session != nil:
+		if c := p.session.command(); c != nil {
+			c.interrupt()
+		}
+		return nil
 	case sig == 0:
 		p.terminate(graceOf(s.GraceMS))
 	case sig == unix.SIGKILL:

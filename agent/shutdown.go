@@ -13,8 +13,8 @@ const (
 	// sandbox ends. Engines wait 10 s before they kill PID 1, but a sandbox's
 	// user waits for every second of it.
 	stopGrace = 100 * time.Millisecond
-	// killGrace is for the kernel to be done with SIGKILL.
-	killGrace = 500 * time.Millisecond
+	// killGrace is for the kernel to be done with SIGKILL, on a busy machine.
+	killGrace = 3 * time.Second
 )
 
 // shutdown ends all processes of the sandbox, and writes down how they ended.

@@ -5,6 +5,7 @@ package agent
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -25,6 +26,12 @@ func (a *agent) start(s *wire.Start) (*process, *wire.Error) {
 	if s.LogLimit < 0 || s.LogLimit > maxLogLimit {
 		return nil, fail(wire.CodeInvalid, "log limit of %d bytes: 0 to %d", s.LogLimit, maxLogLimit)
 	}
+	if s.Session != "" && (!validID(s.Session) || s.TTY != nil || !s.Detach) {
+		return nil, fail(wire.CodeInvalid, "session %q: its kind is 1 to 64 of a-z, 0-9 and '-'; it is detached and has no terminal", s.Session)
+	}
+	if _, ok := a.secrets.get(a.conf.Secrets); !ok {
+		return nil, fail(wire.CodeInvalid, "this sandbox has not been given its secrets since it was started; stop it and start it again with pocketdock resume")
+	}
 	id, err := a.identity(s.User)
 	if err != nil {
 		return nil, err
@@ -34,7 +41,7 @@ func (a *agent) start(s *wire.Start) (*process, *wire.Error) {
 		return nil, fail(wire.CodeInvalid, "capability %q is none that commands of this sandbox may be given", bad)
 	}
 	p := &process{
-		id: s.ID, argv: shorten(s.Argv), user: s.User,
+		id: s.ID, argv: shorten(s.Argv), user: s.User, kind: s.Session,
 		detached: s.Detach, logged: s.Detach || s.Keep || s.SoftMS > 0 || s.LogLimit > 0,
 		mark: &mark{}, pidfd: -1, exited: make(chan struct{}), finished: make(chan struct{}),
 	}
@@ -45,6 +52,9 @@ func (a *agent) start(s *wire.Start) (*process, *wire.Error) {
 		return nil, fail(wire.CodeExists, "there is a process with ID %s already; forget it first, or leave the ID to the agent", p.id)
 	}
 	if err := a.spawn(p, s, id, caps); err != nil {
+		if p.session != nil {
+			p.session.close()
+		}
 		a.procs.remove(p.id)
 		a.groups.release(p.mark)
 		return nil, err
@@ -76,7 +86,7 @@ func (a *agent) identity(user string) (*identity, *wire.Error) {
 		// An agent that was put into a container may be anybody.
 		return a.own, nil
 	}
-	id, err := a.accounts.lookup(user)
+	id, err := a.users.lookup(user)
 	if err != nil {
 		return nil, fail(wire.CodeInvalid, "%v", err)
 	}
@@ -116,9 +126,10 @@ func (a *agent) spawn(p *process, s *wire.Start, id *identity, caps capSet) *wir
 		}
 	}()
 	sys := &syscall.SysProcAttr{Setsid: true, PidFD: &p.pidfd}
+	secret, _ := a.secrets.get(a.conf.Secrets)
 	attr := &syscall.ProcAttr{
 		Dir: a.directory(s.Dir),
-		Env: environ(a.env, s.Env, id, s.TTY != nil),
+		Env: environ(a.env, slices.Concat(secret, s.Env), id, s.TTY != nil),
 		Sys: sys,
 	}
 	if s.TTY != nil {
@@ -145,6 +156,16 @@ func (a *agent) spawn(p *process, s *wire.Start, id *identity, caps capSet) *wir
 			}
 		}
 		attr.Files = []uintptr{uintptr(in), uintptr(theirs[1]), uintptr(theirs[2])}
+	}
+	if s.Session != "" {
+		control, status, err := openSession(a, p)
+		if err != nil {
+			return failErrno("", "cannot open a session", err)
+		}
+		defer unix.Close(control)
+		defer unix.Close(status)
+		f := attr.Files
+		attr.Files = []uintptr{uintptr(control), f[1], f[2], sessionInput: f[0], sessionStatus: uintptr(status)}
 	}
 	if !a.exact {
 		attr.Env = append([]string{kinVariable + "=" + p.id}, attr.Env...)

@@ -166,7 +166,8 @@ func parseRecord(id string, b []byte) (*wire.Process, bool) {
 		return nil, false
 	}
 	p := &r.Process
-	if p.ID != id || !validID(id) || p.Started < 0 || p.Stdout < 0 || p.Stderr < 0 || len(p.User) > 256 {
+	if p.ID != id || !validID(id) || p.Started < 0 || p.Stdout < 0 || p.Stderr < 0 || len(p.User) > 256 ||
+		p.Session != "" && !validID(p.Session) {
 		return nil, false
 	}
 	p.Argv = shorten(p.Argv)
@@ -244,7 +245,7 @@ func (st *store) ended(r *wire.Process) *process {
 	id := r.ID
 	p := &process{
 		mark: &mark{},
-		id:   id, argv: r.Argv, user: r.User, pid: max(r.PID, 1), started: time.Unix(0, r.Started),
+		id:   id, kind: r.Session, argv: r.Argv, user: r.User, pid: max(r.PID, 1), started: time.Unix(0, r.Started),
 		logged: true, public: true, detached: r.Detached, exit: r.Exit,
 		exited: make(chan struct{}), finished: make(chan struct{}),
 	}

@@ -5,6 +5,7 @@ package fileops
 import (
 	"io"
 
+	"github.com/pocketdock/pocketdock/internal/holes"
 	"golang.org/x/sys/unix"
 )
 
@@ -141,11 +142,11 @@ func copyFile(fromDir int, from string, toDir int, to string, a attributes) erro
 
 // copyContent copies what is in src to the empty file dst.
 func copyContent(dst, src int) error {
-	w := &holeWriter{fd: dst}
+	w := &holes.Writer{File: newFile(dst)}
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
 	for {
-		n, err := content(src).ReadAt(buf[:], w.off)
+		n, err := content(src).ReadAt(buf[:], w.Offset())
 		if err != nil && err != io.EOF {
 			return err
 		}
@@ -153,7 +154,7 @@ func copyContent(dst, src int) error {
 			return err
 		}
 		if err == io.EOF {
-			return w.finish()
+			return w.Finish()
 		}
 	}
 }

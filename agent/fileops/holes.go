@@ -3,79 +3,25 @@
 package fileops
 
 import (
-	"bytes"
+	"errors"
+	"io"
 
+	"github.com/pocketdock/pocketdock/internal/holes"
+	"github.com/pocketdock/pocketdock/internal/wire"
 	"golang.org/x/sys/unix"
 )
 
-// block is the least run of zeros, in bytes and aligned to itself, that is
-// left out of a file: the page and block size nearly everywhere.
-const block = 4096
+// newFile is an empty file, open for writing, seen as [holes.File].
+type newFile int
 
-var zeros [block]byte
-
-// A holeWriter writes a new file from its start and leaves a hole wherever a
-// whole block is zero, so that sparse files stay sparse and a gigabyte of
-// zeros costs no disk.
-type holeWriter struct {
-	fd   int
-	off  int64
-	tail bool // the file ends in a hole
+// WriteAt writes as [io.WriterAt] says.
+func (f newFile) WriteAt(p []byte, off int64) (int, error) {
+	return len(p), pwriteAll(int(f), p, off)
 }
 
-func (h *holeWriter) Write(p []byte) (int, error) {
-	for done := 0; done < len(p); {
-		rest := p[done:]
-		hole := zeroRun(rest, h.off)
-		n := hole
-		if hole == 0 {
-			n = dataRun(rest, h.off)
-			if err := pwriteAll(h.fd, rest[:n], h.off); err != nil {
-				return done, err
-			}
-		}
-		h.tail = hole > 0
-		h.off += int64(n)
-		done += n
-	}
-	return len(p), nil
-}
-
-// finish gives the file its full size.
-func (h *holeWriter) finish() error {
-	if !h.tail {
-		return nil
-	}
-	return retry(func() error { return unix.Ftruncate(h.fd, h.off) })
-}
-
-// zeroRun is the length of the whole zero blocks that p, to be written at
-// off, starts with.
-func zeroRun(p []byte, off int64) int {
-	if off%block != 0 {
-		return 0
-	}
-	n := 0
-	for len(p)-n >= block && bytes.Equal(p[n:n+block], zeros[:]) {
-		n += block
-	}
-	return n
-}
-
-// dataRun is how much of p comes before the first whole zero block. It is at
-// least one byte of a p that has one and no zeroRun.
-func dataRun(p []byte, off int64) int {
-	n := int((block - off%block) % block)
-	if n == 0 {
-		n = block // the first is known not to be zero
-	}
-	for n < len(p) {
-		if len(p)-n >= block && bytes.Equal(p[n:n+block], zeros[:]) {
-			return n
-		}
-		n += block
-	}
-	return len(p)
+// Truncate sets the size.
+func (f newFile) Truncate(size int64) error {
+	return retry(func() error { return unix.Ftruncate(int(f), size) })
 }
 
 func pwriteAll(fd int, p []byte, off int64) error {
@@ -94,4 +40,46 @@ func pwriteAll(fd int, p []byte, off int64) error {
 		p, off = p[n:], off+int64(n)
 	}
 	return nil
+}
+
+// findHoles returns where a file has data, or false if that is everywhere.
+func findHoles(fd int, st *unix.Stat_t) ([]holes.Run, bool) {
+	const sector = 512 // of st_blocks
+	if st.Blocks*sector >= st.Size {
+		return nil, false
+	}
+	return holes.Find(func(off int64, whence int) (int64, error) { return unix.Seek(fd, off, whence) }, st.Size)
+}
+
+// sparse sends a file as package holes has it.
+func (out *outgoing) sparse(fd int, size int64, runs []holes.Run) error {
+	var head [16]byte
+	if _, err := out.Write(holes.AppendSize(head[:0], size)); err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if _, err := out.Write(holes.AppendRun(head[:0], run)); err != nil {
+			return err
+		}
+		if err := out.span(fd, run.Off, run.Off+run.Len); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// receiveSparse writes a file that comes from r without its holes; in is
+// where that comes from in the end.
+func receiveSparse(w *holes.Writer, r io.Reader, in *incoming, buf []byte) error {
+	err := holes.Copy(w, r, buf, nil)
+	if err == nil {
+		return nil
+	}
+	if in.err != nil && in.err != io.EOF {
+		return in.err // the connection's
+	}
+	if _, ok := errors.AsType[unix.Errno](err); ok {
+		return err // the disk's
+	}
+	return &wire.Error{Code: wire.CodeInvalid, Message: err.Error()}
 }

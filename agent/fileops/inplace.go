@@ -11,6 +11,9 @@ import (
 // for Append and Offset. A write that ends early leaves what had come, except
 // of an Append, which is taken back.
 func (o *operation) writeInPlace(t *target) (*unix.Stat_t, error) {
+	if o.encoded {
+		return nil, &wire.Error{Code: wire.CodeUnsupported, Message: "it can only be written in place, and content without its holes cannot be"}
+	}
 	flags := unix.O_WRONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_NOFOLLOW
 	if o.Append {
 		flags |= unix.O_APPEND

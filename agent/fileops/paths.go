@@ -57,10 +57,9 @@ func join(dir, name string) string {
 	return dir + "/" + name
 }
 
-// temporary makes a name that nobody can guess and nothing has.
-func temporary() string { return temporaryPrefix + rand.Text() }
-
-const temporaryPrefix = ".pocketdock-"
+// temporary makes a name that nobody can guess and nothing has, for a moment.
+// It is not one of stagedName: nobody locks it, so nobody may sweep it.
+func temporary() string { return temporaryPrefix + rand.Text() + "~" }
 
 // parent opens the directory that path is an entry of, and returns the
 // entry's name. With make, missing directories are made, 0755.

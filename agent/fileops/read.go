@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/pocketdock/pocketdock/internal/holes"
 	"github.com/pocketdock/pocketdock/internal/wire"
 	"golang.org/x/sys/unix"
 )
@@ -87,7 +88,15 @@ func (o *operation) read() error {
 		err = o.sendStream(fd, reply, isRegular(st))
 	} else {
 		from, to := o.span(st.Size)
-		err = o.sendRange(fd, reply, from, to)
+		runs, sparse := []holes.Run(nil), false
+		if o.Sparse && from == 0 && to == st.Size {
+			runs, sparse = findHoles(fd, st)
+		}
+		if sparse {
+			err = o.sendSparse(fd, reply, st.Size, runs)
+		} else {
+			err = o.sendRange(fd, reply, from, to)
+		}
 	}
 	if err != nil {
 		return err
@@ -155,6 +164,21 @@ func (o *operation) sendRange(fd int, reply wire.Reply, from, to int64) error {
 		from += n
 	}
 	return nil
+}
+
+// sendSparse sends a file without its holes. One that shrinks meanwhile ends
+// in zeros.
+func (o *operation) sendSparse(fd int, reply wire.Reply, size int64, runs []holes.Run) error {
+	reply.Sparse = true
+	if err := o.w.QueueJSON(wire.KindReply, reply); err != nil {
+		return lost(err)
+	}
+	out := &outgoing{w: o.w, buf: buffers.Get().(*[bufferSize]byte)}
+	defer buffers.Put(out.buf)
+	if err := out.sparse(fd, size, runs); err != nil {
+		return failure("read", string(o.Path), err)
+	}
+	return out.flush()
 }
 
 // shrunk is why the content of a file ended before its size.

@@ -3,6 +3,8 @@
 package fileops
 
 import (
+	"time"
+
 	"github.com/pocketdock/pocketdock/internal/wire"
 	"golang.org/x/sys/unix"
 )
@@ -63,7 +65,19 @@ type removal struct {
 // symbolic link, and needs neither descriptors nor names in proportion to the
 // depth: a level far above is closed, opened again through "..", checked to be
 // the same, and read anew.
-func removeTree(dir int, name string) error {
+func removeTree(dir int, name string) error { return removeTreeUntil(dir, name, time.Time{}) }
+
+// removeUntil removes a file or a tree. It gives up when its time is over.
+func removeUntil(dir int, name string, until time.Time) error {
+	err := unlink(dir, name)
+	if err == unix.ENOTEMPTY {
+		err = removeTreeUntil(dir, name, until)
+	}
+	return err
+}
+
+// removeTreeUntil is removeTree up to a time; the zero time is never.
+func removeTreeUntil(dir int, name string, until time.Time) error {
 	top, err := openDirectory(dir, name, unix.O_NOFOLLOW)
 	if err != nil {
 		return err
@@ -75,7 +89,7 @@ func removeTree(dir int, name string) error {
 		}
 	}()
 	for {
-		below, err := levels[len(levels)-1].empty()
+		below, err := levels[len(levels)-1].empty(until)
 		if err != nil {
 			return err
 		}
@@ -102,7 +116,7 @@ func removeTree(dir int, name string) error {
 
 // empty removes what is in the directory until nothing is left or it comes to
 // a directory that is not empty, which it returns, open.
-func (r *removal) empty() (below *directory, err error) {
+func (r *removal) empty(until time.Time) (below *directory, err error) {
 	rewound, rescans := false, 0
 	for {
 		for len(r.pending) > 0 {
@@ -119,6 +133,9 @@ func (r *removal) empty() (below *directory, err error) {
 			}
 			r.pending = r.pending[:len(r.pending)-1]
 			rewound = rewound && err != nil
+		}
+		if !until.IsZero() && time.Now().After(until) {
+			return nil, errTooLong
 		}
 		if r.pending, err = someNames(r.fd, r.pending[:0]); err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ package fileops
 import (
 	"unsafe"
 
+	"github.com/pocketdock/pocketdock/internal/holes"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,17 +15,20 @@ import (
 type replacement struct {
 	dir  int // not owned
 	name string
-	holeWriter
+	fd   int
+	holes.Writer
 }
 
 func newReplacement(dir int) (*replacement, error) {
-	r := &replacement{dir: dir, name: temporary()}
-	fd, err := openAt(dir, r.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	fd, name, err := stage(dir, func(name string) (int, error) { return createFile(dir, name) })
 	if err != nil {
 		return nil, err
 	}
-	r.fd = fd
-	return r, nil
+	return &replacement{dir: dir, name: name, fd: fd, Writer: holes.Writer{File: newFile(fd)}}, nil
+}
+
+func createFile(dir int, name string) (int, error) {
+	return openAt(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 }
 
 // abandon removes what was written. It does nothing after place.
@@ -37,9 +41,10 @@ func (r *replacement) abandon() {
 	}
 }
 
-// place gives the file its attributes and its name, and says what it is now.
+// place gives the file its attributes and its name, if it does not have that
+// already, and says what it is now.
 func (r *replacement) place(base string, a attributes, replace bool) (*unix.Stat_t, error) {
-	if err := r.finish(); err != nil {
+	if err := r.Finish(); err != nil {
 		return nil, err
 	}
 	if err := a.set(r.fd); err != nil {
@@ -49,9 +54,11 @@ func (r *replacement) place(base string, a attributes, replace bool) (*unix.Stat
 	if err != nil {
 		return nil, err
 	}
-	if replace {
+	switch {
+	case r.name == base:
+	case replace:
 		err = retry(func() error { return unix.Renameat(r.dir, r.name, r.dir, base) })
-	} else {
+	default:
 		err = renameNew(r.dir, r.name, r.dir, base)
 	}
 	if err != nil {

@@ -21,23 +21,26 @@ type operation struct {
 	*wire.File
 	id  Identity
 	dir string // what relative paths are relative to
-	r   *wire.Reader
-	w   *wire.Writer
+	// encoded: the content to write comes without its holes.
+	encoded bool
+	r       *wire.Reader
+	w       *wire.Writer
 }
 
 var operations = map[string]func(*operation) error{
-	wire.OpStat:    (*operation).stat,
-	wire.OpReadDir: (*operation).readDir,
-	wire.OpMkdir:   (*operation).mkdir,
-	wire.OpRemove:  (*operation).remove,
-	wire.OpMove:    (*operation).move,
-	wire.OpChmod:   (*operation).chmod,
-	wire.OpChown:   (*operation).chown,
-	wire.OpSymlink: (*operation).symlink,
-	wire.OpRead:    (*operation).read,
-	wire.OpWrite:   (*operation).write,
-	wire.OpTarOut:  (*operation).tarOut,
-	wire.OpTarIn:   (*operation).tarIn,
+	wire.OpStat:        (*operation).stat,
+	wire.OpReadDir:     (*operation).readDir,
+	wire.OpMkdir:       (*operation).mkdir,
+	wire.OpRemove:      (*operation).remove,
+	wire.OpMove:        (*operation).move,
+	wire.OpChmod:       (*operation).chmod,
+	wire.OpChown:       (*operation).chown,
+	wire.OpSymlink:     (*operation).symlink,
+	wire.OpRead:        (*operation).read,
+	wire.OpWrite:       (*operation).write,
+	wire.OpWriteSparse: (*operation).writeSparse,
+	wire.OpTarOut:      (*operation).tarOut,
+	wire.OpTarIn:       (*operation).tarIn,
 }
 
 // Serve serves one operation, from [wire.OpStat] to [wire.OpWatch], acting as

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pocketdock/pocketdock/internal/holes"
 	"github.com/pocketdock/pocketdock/internal/wire"
 	"golang.org/x/sys/unix"
 )
@@ -23,14 +24,15 @@ const (
 	maxDirs = 1 << 16
 	// maxExpanded bounds a file, in bytes: a few blocks of an archive can
 	// describe a sparse one of any size.
-	maxExpanded = 1 << 44
+	maxExpanded = holes.MaxSize
 )
 
 // tarIn extracts an archive into Path, which is a directory, made with
 // Parents. What leads outside of it is refused: names with "..", absolute
 // ones, ways through symbolic links that leave it, hard links to something
-// else. Files get their names when they are whole; modes and times of
-// directories are set at the end. What exists is replaced, a directory is
+// else. A new directory gets its name when all is in it; in one that exists
+// files get theirs when they are whole. Modes and times of directories are set
+// at the end. What exists is replaced, a directory is
 // kept and, if it is the acting user's, gets the mode and time of its entry.
 //
 // The owner is the acting user. Root gives to Owner or, without one, to the
@@ -45,34 +47,68 @@ func (o *operation) tarIn() error {
 		return err
 	}
 	top, err := openPath(unix.AT_FDCWD, at, unix.O_DIRECTORY)
-	if err == unix.ENOENT && o.Parents {
-		if err = mkdirAll(at); err == nil {
-			top, err = openPath(unix.AT_FDCWD, at, unix.O_DIRECTORY)
-			x.fresh = true
-		}
-	}
-	if err == nil && x.fresh && x.own != nil {
-		err = x.own.give(top, ".")
-	}
-	if err != nil {
-		return failure("extract into", string(o.Path), err)
-	}
-	defer closeFD(top)
-	x.under.top = top
-	defer x.under.close()
-
-	in := &incoming{r: o.r}
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
-	x.buf = buf
-	err = x.archive(in)
-	if dirErr := x.settleDirs(); err == nil {
-		err = dirErr
+	switch {
+	case err == unix.ENOENT && o.Parents:
+		err = o.extractNew(x, at)
+	case err == nil:
+		sweep(top)
+		err = o.extract(x, top)
+		closeFD(top)
 	}
 	if err != nil {
 		return failure("extract into", string(o.Path), err)
 	}
 	return o.reply(wire.Reply{})
+}
+
+// extractNew extracts into a directory that is not there: it gets its name
+// when all is in it.
+func (o *operation) extractNew(x *extraction, at string) error {
+	dir, base, err := parent(at, true)
+	if err != nil {
+		return err
+	}
+	defer closeFD(dir)
+	sweep(dir)
+	top, name, err := stage(dir, func(name string) (int, error) {
+		if err := mkdirAt(dir, name, parentMode); err != nil {
+			return -1, err
+		}
+		return openAt(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	})
+	if err != nil {
+		return err
+	}
+	defer closeFD(top) // and so its lock, when it has its name
+	if x.own != nil {
+		err = x.own.give(top, ".")
+	}
+	if err == nil {
+		x.fresh = true
+		err = o.extract(x, top)
+	}
+	if err == nil {
+		err = retry(func() error { return unix.Renameat(dir, name, dir, base) })
+	}
+	if err != nil {
+		removeAll(dir, name)
+	}
+	return err
+}
+
+// extract extracts into an open directory.
+func (o *operation) extract(x *extraction, top int) error {
+	x.under.top = top
+	defer x.under.close()
+	in := &incoming{r: o.r}
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	x.buf = buf
+	err := x.archive(in)
+	if dirErr := x.settleDirs(); err == nil {
+		err = dirErr
+	}
+	return err
 }
 
 // An extraction is one archive being unpacked.
@@ -130,7 +166,7 @@ func (x *extraction) entry(h *tar.Header) error {
 	switch h.Typeflag {
 	case tar.TypeXGlobalHeader:
 		return nil
-	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeFifo:
+	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse, holes.TarType, tar.TypeDir, tar.TypeSymlink, tar.TypeLink, tar.TypeFifo:
 	case tar.TypeChar, tar.TypeBlock:
 		return &wire.Error{Code: wire.CodeUnsupported, Message: "it is a device"}
 	default:
@@ -223,6 +259,9 @@ func (x *extraction) directory(dir int, base string, names []string, a attribute
 			_, err := x.under.open(names, nil)
 			return err
 		}
+		if !x.fresh {
+			x.sweep(dir, base)
+		}
 		if !x.root && st.Uid != x.uid {
 			return nil // not ours to change
 		}
@@ -274,15 +313,45 @@ func (x *extraction) settleDir(d lateDir) error {
 	return d.setAt(fd, ".", false)
 }
 
+// sweep looks for what an interrupted transfer left in a directory.
+func (x *extraction) sweep(dir int, name string) {
+	if fd, err := openPath(dir, name, unix.O_DIRECTORY|unix.O_NOFOLLOW); err == nil {
+		sweep(fd)
+		closeFD(fd)
+	}
+}
+
+// newFile opens a file for what base in dir is to be. In a directory that
+// nobody knows yet it has its name from the start.
+func (x *extraction) newFile(dir int, base string) (*replacement, error) {
+	if x.fresh {
+		fd, err := createFile(dir, base)
+		if err == nil {
+			return &replacement{dir: dir, name: base, fd: fd, Writer: holes.Writer{File: newFile(fd)}}, nil
+		}
+		if err != unix.EEXIST {
+			return nil, err
+		}
+	}
+	return newReplacement(dir)
+}
+
 func (x *extraction) file(h *tar.Header, dir int, base string, a attributes) error {
 	if h.Size > maxExpanded {
 		return unix.EFBIG
 	}
-	r, err := newReplacement(dir)
+	r, err := x.newFile(dir, base)
 	if err != nil {
 		return err
 	}
 	defer r.abandon()
+	if h.Typeflag == holes.TarType {
+		if err := receiveSparse(&r.Writer, x.tr, x.in, x.buf[:]); err != nil {
+			return err
+		}
+		_, err = r.place(base, a, true)
+		return err
+	}
 	for {
 		n, err := fill(x.tr, x.buf[:])
 		if _, err := r.Write(x.buf[:n]); err != nil {

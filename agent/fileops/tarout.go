@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pocketdock/pocketdock/internal/holes"
 	"github.com/pocketdock/pocketdock/internal/wire"
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,8 @@ const tarBlock = 512
 
 // tarOut sends a file or a tree as an archive in PAX format. Names start with
 // the base name of Path; with Contents, or if Path has none ("/", "."), with
-// what is in the directory. Sockets and devices are left out. A file that
+// what is in the directory. With Sparse, files that have holes are entries of
+// their own kind, see package holes. Sockets and devices are left out. A file that
 // changes its size meanwhile is cut or filled with zeros to what it had.
 func (o *operation) tarOut() error {
 	at, err := o.path(o.Path)
@@ -46,6 +48,7 @@ func (o *operation) tarOut() error {
 		exclude: o.Exclude,
 		prefix:  base,
 		path:    trimSlashes(string(o.Path)),
+		sparse:  o.Sparse,
 	}
 	defer buffers.Put(a.out.buf)
 	if err := a.archive(at, st, !o.NoFollow); err != nil {
@@ -66,6 +69,7 @@ type archiver struct {
 	exclude []string
 	prefix  string // of names
 	path    string // of the request, for messages
+	sparse  bool   // files that have holes go without them
 	links   links
 }
 
@@ -166,11 +170,26 @@ func (a *archiver) file(v visit, h *tar.Header, follow bool) error {
 		h.Typeflag, h.Linkname = tar.TypeLink, first
 		return a.header(h, st)
 	}
+	if a.sparse {
+		if runs, ok := findHoles(fd, st); ok {
+			h.Typeflag, h.Size = holes.TarType, holes.Length(runs)
+			if err := a.header(h, st); err != nil {
+				return err
+			}
+			if err := a.out.sparse(fd, st.Size, runs); err != nil {
+				return err
+			}
+			return a.out.pad(h.Size)
+		}
+	}
 	h.Size = st.Size
 	if err := a.header(h, st); err != nil {
 		return err
 	}
-	return a.out.file(fd, st.Size)
+	if err := a.out.span(fd, 0, st.Size); err != nil {
+		return err
+	}
+	return a.out.pad(st.Size)
 }
 
 // header writes a header. What follows it is written by us: the archive's
@@ -216,17 +235,24 @@ func (out *outgoing) flush() error {
 	return lost(out.w.Frame(wire.KindData, out.buf[:n]))
 }
 
-// file sends a file's content and fills it up to whole blocks.
-func (out *outgoing) file(fd int, size int64) error {
-	padding := int(-size & (tarBlock - 1))
-	off := int64(0)
-	if size >= bufferSize {
+// pad fills up content of a size to whole blocks.
+func (out *outgoing) pad(size int64) error {
+	_, err := out.Write(padding[:-size&(tarBlock-1)])
+	return err
+}
+
+// padding is zeros, for the end of an entry and of an archive.
+var padding [2 * tarBlock]byte
+
+// span sends what a file has from one offset to another.
+func (out *outgoing) span(fd int, off, end int64) error {
+	if end-off >= bufferSize {
 		if err := out.flush(); err != nil {
 			return err
 		}
 	}
-	for size-off >= bufferSize {
-		n := min(size-off, wire.MaxFrame)
+	for end-off >= bufferSize {
+		n := min(end-off, wire.MaxFrame)
 		err := out.w.Content(wire.KindData, content(fd), off, int(n))
 		var short *wire.ShortError
 		if errors.As(err, &short) && shrunk(short) != errShrank {
@@ -237,9 +263,9 @@ func (out *outgoing) file(fd int, size int64) error {
 		}
 		off += n
 	}
-	for size > off {
+	for end > off {
 		part := out.buf[out.n:]
-		part = part[:min(int64(len(part)), size-off)]
+		part = part[:min(int64(len(part)), end-off)]
 		n, err := content(fd).ReadAt(part, off)
 		if n < len(part) {
 			if err := endOf(err); err != nil {
@@ -254,13 +280,12 @@ func (out *outgoing) file(fd int, size int64) error {
 			}
 		}
 	}
-	_, err := out.Write(zeros[:padding])
-	return err
+	return nil
 }
 
 // close ends the archive.
 func (out *outgoing) close() error {
-	if _, err := out.Write(zeros[:2*tarBlock]); err != nil {
+	if _, err := out.Write(padding[:]); err != nil {
 		return err
 	}
 	return out.flush()

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pocketdock/pocketdock/internal/holes"
 	"github.com/pocketdock/pocketdock/internal/wire"
 	"golang.org/x/sys/unix"
 )
@@ -427,13 +428,13 @@ func FuzzHoleWriter(f *testing.F) {
 		fd, err := unix.MemfdCreate("holes", unix.MFD_CLOEXEC)
 		must0(t, err)
 		defer unix.Close(fd)
-		w := &holeWriter{fd: fd}
+		w := &holes.Writer{File: newFile(fd)}
 		for chunk := range slices.Chunk(data, int(step)+1) {
 			if n, err := w.Write(chunk); n != len(chunk) || err != nil {
 				t.Fatal(n, err)
 			}
 		}
-		must0(t, w.finish())
+		must0(t, w.Finish())
 		got, err := io.ReadAll(io.NewSectionReader(content(fd), 0, 1<<40))
 		if err != nil || !bytes.Equal(got, data) {
 			t.Fatalf("%d bytes became %d, %v", len(data), len(got), err)

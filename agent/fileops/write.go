@@ -61,6 +61,13 @@ func (o *operation) write() error {
 	return o.replyStatOf(st)
 }
 
+// writeSparse is write of content that comes as package holes has it. What
+// would have to be written in place is refused: the client sends it whole.
+func (o *operation) writeSparse() error {
+	o.encoded = true
+	return o.write()
+}
+
 // A target is the place that a write ends in.
 type target struct {
 	dir  int
@@ -142,12 +149,15 @@ func (o *operation) writeTo(t *target) (*unix.Stat_t, error) {
 			return o.writeInPlace(t)
 		}
 	}
-	if err := o.receive(r); err != nil {
+	if err := o.receiveInto(r); err != nil {
 		return nil, err
 	}
 	st, err := r.place(t.base, t.attributes, !o.Exclusive)
 	if err != nil && t.st != nil && r.name != "" && mustStay(err) {
 		return copyInto(r, t)
+	}
+	if err == nil && st.Size >= sweepSize {
+		sweep(t.dir)
 	}
 	return st, err
 }
@@ -174,6 +184,19 @@ func writable(dir int, base string) error {
 		return nil // a program that runs can be replaced, not overwritten
 	}
 	return err
+}
+
+func (o *operation) receiveInto(r *replacement) error {
+	if !o.encoded {
+		return o.receive(r)
+	}
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	in := &incoming{r: o.r}
+	if err := receiveSparse(&r.Writer, in, in, buf[:]); err != nil {
+		return err
+	}
+	return endOf(in.err)
 }
 
 // receive writes what the client sends.
