@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/pocketdock/pocketdock/internal/state"
 	"github.com/pocketdock/pocketdock/internal/wire"
 )
 
@@ -24,6 +25,8 @@ const (
 	agentDir    = "/.pocketdock"
 	agentBinary = agentDir + "/agent"
 	agentIO     = agentDir + "/io"
+	// agentSocketPath is where the agent of a container of ours listens.
+	agentSocketPath = agentIO + "/" + state.SocketName
 )
 
 // byteStream is a connection to an agent: a Unix socket, or a bridge.
@@ -293,6 +296,9 @@ func (c *Container) wireError(what, subject string, err error) error {
 	if !ok {
 		return err
 	}
+	if what == wire.OpWriteSparse {
+		what = wire.OpWrite
+	}
 	text := printable(we.Message)
 	file := func(kind error) error {
 		why := detail{kind, text}
@@ -325,7 +331,7 @@ func (c *Container) wireError(what, subject string, err error) error {
 // fileOps are the operations whose subject is a path.
 var fileOps = map[string]bool{
 	wire.OpStat: true, wire.OpReadDir: true, wire.OpMkdir: true, wire.OpRemove: true, wire.OpMove: true,
-	wire.OpChmod: true, wire.OpChown: true, wire.OpSymlink: true, wire.OpRead: true, wire.OpWrite: true,
+	wire.OpChmod: true, wire.OpChown: true, wire.OpSymlink: true, wire.OpRead: true, wire.OpWrite: true, wire.OpWriteSparse: true,
 	wire.OpTarOut: true, wire.OpTarIn: true, wire.OpWatch: true,
 }
 
@@ -362,6 +368,25 @@ func printable(s string) string {
 // readyTimeout is how long a started container's agent may take to answer.
 const readyTimeout = 20 * time.Second
 
+// answers asks whether the agent is there already. A bridge that is, and the
+// agent not yet, is told by its end only.
+func (a *agentExec) answers(ctx context.Context) error {
+	if a.key == nil {
+		conn, err := a.dial(ctx)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}
+	conn, err := a.dialOp(ctx, wire.OpInfo, []byte(`{"v":1,"op":"info"}`))
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	_, err = conn.reply(nil)
+	return err
+}
+
 // waitReady polls until the agent answers, or the container has ended.
 func (a *agentExec) waitReady(ctx context.Context) (*wire.Info, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout,
@@ -370,10 +395,12 @@ func (a *agentExec) waitReady(ctx context.Context) (*wire.Info, error) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for n := 1; ; n++ {
-		conn, err := a.dial(ctx)
+		err := a.answers(ctx)
 		if err == nil {
-			conn.Close()
 			return a.info(ctx)
+		}
+		if refused(err) || explained(err) {
+			return nil, err
 		}
 		// Every tenth of a second, make sure that there is something to wait for.
 		if n%50 == 0 {

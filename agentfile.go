@@ -69,6 +69,7 @@ func (a *agentExec) open(ctx context.Context, op string, f *wire.File) (*wire.St
 		c.close()
 		return nil, nil, err
 	}
+	r.sparse = reply.Sparse
 	return st, r, nil
 }
 
@@ -77,6 +78,7 @@ func (a *agentExec) open(ctx context.Context, op string, f *wire.File) (*wire.St
 type dataReader struct {
 	c        *agentConn
 	op, path string
+	sparse   bool // as package holes has it
 	err      error
 }
 

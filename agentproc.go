@@ -3,6 +3,7 @@ package pocketdock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -42,6 +43,53 @@ func (a *agentExec) attach(ctx context.Context, at *wire.Attach) (*wire.Process,
 		return nil, nil, a.c.wireError("attach", at.ID, err)
 	}
 	return p, &agentStream{c: c}, nil
+}
+
+func (a *agentExec) send(ctx context.Context, s *wire.Send) (*wire.Process, procStream, error) {
+	req := &wire.Request{Op: wire.OpSend, Send: s}
+	if s.Detach {
+		r, err := a.call(ctx, req)
+		if err != nil {
+			return nil, nil, a.c.wireError("send to session", s.ID, err)
+		}
+		return r.Process, nil, nil
+	}
+	c, err := a.request(ctx, req)
+	if err != nil {
+		return nil, nil, a.c.wireError("send to session", s.ID, err)
+	}
+	p, err := c.started()
+	if err != nil {
+		c.close()
+		return nil, nil, a.c.wireError("send to session", s.ID, err)
+	}
+	return p, &agentStream{c: c}, nil
+}
+
+func (a *agentExec) events(ctx context.Context, each func(*wire.Process) error) error {
+	c, err := a.request(ctx, &wire.Request{Op: wire.OpEvents})
+	if err != nil {
+		return a.c.wireError("watch processes", "", err)
+	}
+	defer c.close()
+	entry := func(e *wire.Entry) error {
+		if e.Process == nil || !validID(e.Process.ID) {
+			return fmt.Errorf("container %s: agent protocol: an event without a process", a.c.name)
+		}
+		return each(e.Process)
+	}
+	// The reply stands between those that there are and those that come.
+	if _, err = c.reply(entry); err == nil {
+		if err = each(nil); err == nil {
+			_, err = c.reply(entry)
+		}
+	}
+	return a.c.wireError("watch processes", "", err)
+}
+
+func (a *agentExec) forget(ctx context.Context, id string) error {
+	_, err := a.call(ctx, &wire.Request{Op: wire.OpForget, Signal: &wire.Signal{ID: id}})
+	return a.c.wireError("forget", id, err)
 }
 
 // started reads the frame that says that the process runs.

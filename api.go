@@ -11,6 +11,7 @@ type apiContainerConfig struct {
 	Env          []string            `json:",omitempty"`
 	Labels       map[string]string   `json:",omitempty"`
 	ExposedPorts map[string]struct{} `json:",omitempty"`
+	Volumes      map[string]struct{} `json:",omitempty"`
 	StopSignal   string
 	Hostname     string `json:",omitempty"`
 	HostConfig   apiHostConfig
@@ -37,6 +38,7 @@ type apiHostConfig struct {
 	StorageOpt     map[string]string      `json:",omitempty"`
 	Init           *bool                  `json:",omitempty"`
 	UsernsMode     string                 `json:",omitempty"`
+	IpcMode        string                 `json:",omitempty"`
 	RestartPolicy  *struct{ Name string } `json:",omitempty"`
 	Privileged     bool
 }
@@ -87,6 +89,7 @@ type apiInspectConfig struct {
 	Entrypoint   []string
 	Cmd          []string
 	ExposedPorts map[string]struct{}
+	Volumes      map[string]struct{} `json:",omitempty"`
 }
 
 type apiState struct {
@@ -106,6 +109,7 @@ type apiListItem struct {
 	ID      string `json:"Id"`
 	Names   []string
 	Image   string
+	ImageID string
 	State   string
 	Status  string
 	Created int64
@@ -119,6 +123,7 @@ type apiImage struct {
 	Size         int64
 	Architecture string
 	Os           string
+	RootFS       struct{ Layers []string }
 	Config       struct {
 		User, WorkingDir string
 		Env              []string

@@ -9,12 +9,10 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"path"
 	"time"
 
 	"github.com/pocketdock/pocketdock/internal/engine"
 	"github.com/pocketdock/pocketdock/internal/frames"
-	"github.com/pocketdock/pocketdock/internal/state"
 )
 
 // installAgent copies the agent's program into a container that was created
@@ -52,11 +50,11 @@ func (c *Container) putArchive(ctx context.Context, dir string, r io.Reader) err
 
 // bridgeExec reaches the agent through an exec of the engine that joins its
 // standard streams to the agent's socket.
-func (c *Container) bridgeExec(key ed25519.PrivateKey) *agentExec {
+func (c *Container) bridgeExec(key ed25519.PrivateKey, socket string) *agentExec {
 	return &agentExec{c: c, kind: agentBridge, key: key, dial: func(ctx context.Context) (byteStream, error) {
 		conn, _, err := c.startExec(ctx, &apiExec{
 			AttachStdin: true, AttachStdout: true, AttachStderr: true, User: "0:0",
-			Cmd: []string{agentBinary, "bridge", path.Join(agentIO, state.SocketName)},
+			Cmd: []string{agentBinary, "bridge", socket},
 		})
 		if err != nil {
 			return nil, err

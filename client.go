@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/pocketdock/pocketdock/internal/engine"
 	"github.com/pocketdock/pocketdock/internal/state"
@@ -19,8 +20,15 @@ type Client struct {
 	// Empty: what POCKETDOCK_SOCKET, CONTAINER_HOST, DOCKER_HOST or the
 	// current docker context name; else the first that answers of rootless
 	// Podman, rootful Podman, Docker and rootless Docker; else Podman's
-	// service is started, if a podman command exists.
+	// service is started, if a podman command exists; else the engine that
+	// this program has in itself, if it imports package
+	// github.com/pocketdock/pocketdock/embedded. "embedded:" and an absolute
+	// path is that engine, with all that it keeps in this directory.
 	Socket string
+	// EngineName, "docker", "podman" or "embedded", is the only kind of engine to use.
+	// CONTAINER_HOST, DOCKER_HOST and docker's context are then passed by if
+	// they lead to another. Empty: any.
+	EngineName string
 	// StateDir keeps the agent's program, and for each container the
 	// directory with the agent's socket, mode 0700. It must be on the
 	// engine's host and survive a reboot.
@@ -40,10 +48,10 @@ type Client struct {
 
 // EngineInfo describes the engine in use.
 type EngineInfo struct {
-	Name    string // "docker" or "podman"
+	Name    string // "docker", "podman" or "embedded"
 	Version string // the engine's own
 	API     string // version of the Engine API in use, "1.41"
-	Socket  string // path of the Unix socket
+	Socket  string // path of the Unix socket, or "embedded:" and a directory
 	Arch    string // "amd64", "arm64"
 	Kernel  string // version of the kernel that containers share
 }
@@ -61,6 +69,16 @@ func (c *Client) Engine(ctx context.Context) (EngineInfo, error) {
 	return EngineInfo{Name: e.Name, Version: e.Version, API: e.API, Socket: e.Path, Arch: v.Arch, Kernel: v.KernelVersion}, nil
 }
 
+// EngineKind finds the engine, if that was not done before, and says which one
+// it is: "docker", "podman" or "embedded". Unlike Engine it asks no more.
+func (c *Client) EngineKind(ctx context.Context) (string, error) {
+	e, err := c.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	return e.Name, nil
+}
+
 // open finds the engine once. Which engine it is, is all that a client
 // remembers; a failure is not remembered.
 func (c *Client) open(ctx context.Context) (*engine.Engine, error) {
@@ -71,7 +89,10 @@ func (c *Client) open(ctx context.Context) (*engine.Engine, error) {
 	if c.engine != nil {
 		return c.engine, nil
 	}
-	e, err := engine.Discover(ctx, c.Socket)
+	if !slices.Contains([]string{"", "docker", "podman", engine.EmbeddedName}, c.EngineName) {
+		return nil, invalidf("engine %q: must be docker, podman or embedded", c.EngineName)
+	}
+	e, err := engine.Discover(ctx, c.Socket, c.EngineName)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("connect: %w", context.Cause(ctx))

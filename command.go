@@ -24,6 +24,9 @@ type Command struct {
 	// "sh", "node", "bun", "ruby", "perl", "php", "lua" or "go".
 	Code, Lang string
 
+	// ID names the process, see [Container.Process]: 1 to 64 of a-z, 0-9 and
+	// '-', and not that of another. Empty: one is made.
+	ID string
 	// Env is added to the container's environment.
 	Env map[string]string
 	// Dir is the working directory. Empty: the container's.
@@ -123,8 +126,11 @@ func (cmd *Command) resolve() (*wire.Start, *source, error) {
 	if err := checkEnv(cmd.Env); err != nil {
 		return nil, nil, err
 	}
+	if cmd.ID != "" && !validID(cmd.ID) {
+		return nil, nil, invalidf("command: ID %q: use 1 to 64 of a-z, 0-9 and '-'", cmd.ID)
+	}
 	s := &wire.Start{
-		Argv: cmd.Args, Env: envList(cmd.Env), Dir: cmd.Dir, User: cmd.User,
+		ID: cmd.ID, Argv: cmd.Args, Env: envList(cmd.Env), Dir: cmd.Dir, User: cmd.User,
 		Stdin: cmd.Stdin != nil, GraceMS: cmd.Grace.Milliseconds(), LogLimit: cmd.LogLimit,
 		Caps: cmd.Capabilities, SoftMS: cmd.SoftTimeout.Milliseconds(),
 	}

@@ -23,7 +23,10 @@ type Container struct {
 	name    string
 	timeout time.Duration // default of a run; negative: none
 	persist bool
+	project string    // see ProjectDir
 	box     state.Box // "" if it is not one of ours
+	keyless error     // why a bridged agent of ours cannot be reached
+	lease   *lease    // nil if it is not lent by a pool
 
 	gate gate     // of what follows
 	exec executor // nil: not one of ours and not entered yet, see enter
@@ -38,6 +41,14 @@ func (c *Container) Name() string { return c.name }
 // DataPath is the private directory of this host that has the agent's socket
 // and records; empty for a container that pocketdock did not create here.
 func (c *Container) DataPath() string { return string(c.box) }
+
+// ProjectDir is the directory of the project that the container was created
+// for, as [CreateOptions] named it: a label, which says nothing about whether
+// that is there, or still is. Empty: none.
+func (c *Container) ProjectDir() string { return c.project }
+
+// Socket is the Unix socket of the engine that has the container.
+func (c *Container) Socket() string { return c.engine.Path }
 
 // String is the name.
 func (c *Container) String() string { return c.name }
@@ -57,7 +68,7 @@ func (c *Client) Get(ctx context.Context, ref string) (*Container, error) {
 }
 
 func inspect(ctx context.Context, e *engine.Engine, ref string) (*apiInspect, error) {
-	if !containerName.MatchString(ref) {
+	if !isContainerName(ref) {
 		return nil, invalidf("container %q: not a name or ID", ref)
 	}
 	var in apiInspect
@@ -77,7 +88,7 @@ func inspect(ctx context.Context, e *engine.Engine, ref string) (*apiInspect, er
 func (c *Client) container(e *engine.Engine, in *apiInspect) (*Container, error) {
 	box := &Container{client: c, engine: e, id: in.ID, name: strings.TrimPrefix(in.Name, "/"), timeout: defaultTimeout}
 	labels := in.Config.Labels
-	box.persist = labels[labelPersist] == "true"
+	box.persist, box.project = labels[labelPersist] == "true", labels[labelDir]
 	if d, err := time.ParseDuration(labels[labelTimeout]); err == nil && d != 0 {
 		box.timeout = d
 	}
@@ -86,14 +97,36 @@ func (c *Client) container(e *engine.Engine, in *apiInspect) (*Container, error)
 		return nil, err
 	}
 	kind := ""
-	if labels[labelManaged] == "true" {
-		// A label is anybody's text: only a directory of ours is believed.
-		if b, ok := dir.Box(labels[labelDataPath]); ok {
-			box.box, kind = b, labels[labelAgent]
-		}
+	if b, ok := boxOf(dir, in); ok {
+		box.box, kind = b, labels[labelAgent]
 	}
 	box.exec = box.executor(kind)
 	return box, nil
+}
+
+// boxOf is the directory of a container that we created. A label is anybody's
+// text: only the name of a directory of ours is believed, and only if that is
+// not another container's. One that was wiped is made again when it is needed.
+func boxOf(dir state.Dir, in *apiInspect) (state.Box, bool) {
+	if in.Config.Labels[labelManaged] != "true" {
+		return "", false
+	}
+	b, ok := dir.Box(in.Config.Labels[labelDataPath])
+	if !ok {
+		return "", false
+	}
+	if r, err := b.Record(); err == nil && !records(r, in.ID, in.Name) {
+		return "", false
+	}
+	return b, true
+}
+
+// records reports that a directory's record is of this container.
+func records(r *state.Record, id, name string) bool {
+	if r.ID != "" {
+		return r.ID == id
+	}
+	return r.Name == strings.TrimPrefix(name, "/")
 }
 
 // executor is the way into a container that we created; nil for others.
@@ -102,9 +135,11 @@ func (c *Container) executor(kind string) executor {
 	case agentSocket:
 		return c.socketExec()
 	case agentBridge:
-		if key, err := c.box.Key(); err == nil {
-			return c.bridgeExec(key)
+		key, err := c.box.Key()
+		if err == nil {
+			return c.bridgeExec(key, agentSocketPath)
 		}
+		c.keyless = fmt.Errorf("container %s: the key of its agent is lost (%w); save its files with: pocketdock snapshot %s IMAGE, and create another container of that image", c.name, err, c.name)
 	}
 	return nil
 }
@@ -124,7 +159,7 @@ func (c *Container) socketExec() *agentExec {
 }
 
 // path is the API path of the container.
-func (c *Container) path(suffix string) string { return "/containers/" + c.id + suffix }
+func (c *Container) path(suffix string) string { return "/containers/" + c.ref() + suffix }
 
 // gone makes a missing container of a handle ErrContainerGone: it was there.
 func (c *Container) gone(err error) error {
@@ -151,7 +186,7 @@ func (c *Container) apiErr(ctx context.Context, err error, op string) error {
 
 // inspect asks the engine about the container.
 func (c *Container) inspect(ctx context.Context) (*apiInspect, error) {
-	in, err := inspect(ctx, c.engine, c.id)
+	in, err := inspect(ctx, c.engine, c.ref())
 	return in, c.gone(err)
 }
 
@@ -220,41 +255,58 @@ func (c *Container) Running(ctx context.Context) (bool, error) {
 const stopGrace = 3
 
 // Stop ends the container's processes and keeps its files; [Container.Resume]
-// starts it again. Stopping a stopped container is no error.
+// starts it again. Stopping a stopped container is no error. One that has a
+// TTL or an idle limit, and is not Persist, the engine removes when it stops.
 func (c *Container) Stop(ctx context.Context) error {
 	q := url.Values{"t": {strconv.Itoa(stopGrace)}}
 	return c.apiErr(ctx, c.engine.JSON(ctx, "POST", c.path("/stop"), q, nil, nil), "stop")
 }
 
-// Resume starts a stopped container. Resuming a running one is no error.
+// Resume starts a stopped container, with all its settings and files. What it
+// needs on this host is put back first, should a reboot have wiped it: records
+// and logs of processes are then gone. Resuming a running one is no error.
 func (c *Container) Resume(ctx context.Context) error {
 	return c.start(ctx)
 }
 
 // start starts the container and waits for its agent.
 func (c *Container) start(ctx context.Context) error {
+	if c.keyless != nil {
+		return c.keyless
+	}
+	wiped := false
 	if c.box != "" {
-		// A reboot may have wiped the directory; Docker would make it itself,
-		// owned by root.
-		if err := c.box.Prepare(); err != nil {
+		var err error
+		if wiped, err = c.restore(ctx); err != nil {
 			return err
 		}
 	}
 	if err := c.engine.JSON(ctx, "POST", c.path("/start"), nil, nil, nil); err != nil {
 		return c.apiErr(ctx, err, "start")
 	}
-	if c.box == "" {
+	a, ok := c.exec.(*agentExec)
+	if c.box == "" || !ok {
 		return nil // an agent of ours is started again when it is needed
 	}
-	if a, ok := c.exec.(*agentExec); ok {
-		_, err := a.waitReady(ctx)
+	if _, err := a.waitReady(ctx); err != nil {
 		return err
 	}
-	return nil
+	if err := a.giveSecrets(ctx); err != nil || !wiped {
+		return err
+	}
+	return c.restoreLimits(ctx, a)
 }
 
-// Reboot stops the container and starts it again, with its files.
+// Reboot stops the container and starts it again, with its files. It is
+// ErrUnsupported where the engine removes the container when it stops.
 func (c *Container) Reboot(ctx context.Context) error {
+	in, err := c.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if in.HostConfig.AutoRemove {
+		return fmt.Errorf("container %s has a time limit and is not meant to last, so the engine removes it when it stops: recreate it with RebootFresh (pocketdock reboot --fresh): %w", c.name, ErrUnsupported)
+	}
 	if err := c.Stop(ctx); err != nil {
 		return err
 	}
@@ -273,8 +325,27 @@ func (c *Container) Shutdown(ctx context.Context) error {
 // Destroy kills and removes the container with its files, at once. A
 // container that is gone already is no error.
 func (c *Container) Destroy(ctx context.Context) error {
-	q := url.Values{"force": {"true"}, "v": {"true"}}
+	if c.lease.isOver() {
+		return nil // for this handle it is gone; somebody else may have it
+	}
+	return c.remove(ctx, true)
+}
+
+// removeTries is how often an engine is asked again to remove a container
+// whose processes it has killed and still sees.
+const removeTries = 3
+
+// remove removes the container; without force only one that does not run.
+func (c *Container) remove(ctx context.Context, force bool) error {
+	q := url.Values{"force": {strconv.FormatBool(force)}, "v": {"true"}}
 	err := c.engine.JSON(ctx, "DELETE", c.path(""), q, nil, nil)
+	for range removeTries {
+		// Podman waits 10 s for what it has killed, too short on a busy machine.
+		if se, ok := errors.AsType[*engine.StatusError](err); !ok || !strings.Contains(se.Message, "did not die within timeout") {
+			break
+		}
+		err = c.engine.JSON(ctx, "DELETE", c.path(""), q, nil, nil)
+	}
 	if se, ok := errors.AsType[*engine.StatusError](err); ok {
 		switch {
 		case se.NotFound():
@@ -286,10 +357,11 @@ func (c *Container) Destroy(ctx context.Context) error {
 	if err != nil {
 		return c.apiErr(ctx, err, "remove")
 	}
+	state.Step("removed")
 	if c.box != "" {
 		return c.box.Remove()
 	}
-	return nil
+	return c.forgetResident()
 }
 
 // waitRemoved waits until the engine no longer knows the container.

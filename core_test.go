@@ -27,17 +27,6 @@ func TestCoreDependencies(t *testing.T) {
 	}
 }
 
-// TestCrossCompile builds the library, and the commands that use it, for each
-// system they are meant for.
-func TestCrossCompile(t *testing.T) {
-	for _, target := range []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64"} {
-		goos, goarch, _ := strings.Cut(target, "/")
-		env := []string{"GOOS=" + goos, "GOARCH=" + goarch, "CGO_ENABLED=0"}
-		goCommand(t, env, "build", ".", "./internal/...", "./cmd/pocketdock")
-		goCommand(t, env, "vet", ".")
-	}
-}
-
 // goCommand runs the go command with more environment and returns its output.
 func goCommand(t *testing.T, env []string, args ...string) string {
 	t.Helper()

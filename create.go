@@ -29,7 +29,8 @@ import (
 var agentCaps = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETPCAP", "SETUID"}
 
 // Create creates a container from an image that the engine has, starts it,
-// and waits until it takes commands. Nothing is left of one that fails.
+// and waits until it takes commands. An empty image is that of the profile.
+// Nothing is left of one that fails.
 func (c *Client) Create(ctx context.Context, image string, opts CreateOptions) (*Container, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
@@ -42,16 +43,37 @@ func (c *Client) Create(ctx context.Context, image string, opts CreateOptions) (
 		// Podman 4.3 accepts the field and uses its own default.
 		return nil, fmt.Errorf("runtime %s: Podman's API cannot choose one; set engine.runtime in its containers.conf: %w", opts.Runtime, ErrUnsupported)
 	}
-	img, err := inspectImage(ctx, e, image)
-	if err != nil {
+	n := &creation{client: c, engine: e, image: image, opts: opts, owner: self(), noMounts: c.NoMounts}
+	if err := n.resolve(ctx); err != nil {
 		return nil, err
 	}
 	if opts.Name == "" {
 		var b [4]byte
 		rand.Read(b[:])
-		opts.Name = "pd-" + hex.EncodeToString(b[:])
+		n.opts.Name = "pd-" + hex.EncodeToString(b[:])
 	}
-	n := &creation{client: c, engine: e, image: image, img: img, opts: opts}
+	// The options are kept for programs that run elsewhere.
+	n.opts.Volumes = slices.Clone(opts.Volumes)
+	for i, v := range opts.Volumes {
+		var err error
+		if n.opts.Volumes[i].Host, err = filepath.Abs(v.Host); err != nil {
+			return nil, invalidf("volume %s: %v", v.Host, err)
+		}
+	}
+	switch {
+	case opts.Owner < 0:
+		n.owner = nobody
+	case opts.Owner > 0:
+		var err error
+		if n.owner, err = processOwner(opts.Owner); err != nil {
+			return nil, err
+		}
+	}
+	return n.do(ctx)
+}
+
+// do creates the container and leaves nothing of one that fails.
+func (n *creation) do(ctx context.Context) (*Container, error) {
 	box, err := n.create(ctx)
 	if err != nil {
 		// The caller's context may have ended; what we made must go all the same.
@@ -64,33 +86,24 @@ func (c *Client) Create(ctx context.Context, image string, opts CreateOptions) (
 
 // A creation is a container on its way.
 type creation struct {
-	client *Client
-	engine *engine.Engine
-	image  string
-	img    *apiImage
-	opts   CreateOptions
-	box    state.Box
-	made   *Container // once the engine has it
-	asked  bool       // the engine was asked and may have it
-}
+	client   *Client
+	engine   *engine.Engine
+	image    string
+	img      *apiImage
+	opts     CreateOptions
+	owner    owner
+	runs     ownership
+	noMounts bool
+	record   state.Record
+	replaces string // ID of the container in whose place it comes
+	box      state.Box
+	made     *Container // once the engine has it
+	asked    bool       // the engine was asked and may have it
+	unheard  bool       // and had not answered after answerTime
 
-func (n *creation) undo(ctx context.Context) error {
-	if n.made != nil {
-		return n.made.Destroy(ctx)
-	}
-	if n.asked {
-		// The answer was lost: whether the container exists is not known. It
-		// is ours if it carries our directory.
-		if in, err := inspect(ctx, n.engine, n.opts.Name); err == nil && in.Config.Labels[labelDataPath] == string(n.box) {
-			if box, err := n.client.container(n.engine, in); err == nil {
-				return box.Destroy(ctx)
-			}
-		}
-	}
-	if n.box != "" {
-		return n.box.Remove()
-	}
-	return nil
+	wanted  string     // the image as the caller named it; empty: the profile's
+	network bool       // resolved
+	host    []apiMount // of ProfileHost
 }
 
 func (n *creation) create(ctx context.Context) (*Container, error) {
@@ -102,13 +115,19 @@ func (n *creation) create(ctx context.Context) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.box, err = dir.NewBox(); err != nil {
+	// Until it is finished it is this program's, whosever it will be.
+	n.record = state.Record{Replaces: n.replaces, Owner: string(self()), Machine: machineID(), Engine: n.engine.Path,
+		Name: n.opts.Name, Persist: n.opts.Persist}
+	if !n.noMounts {
+		n.record.Program, n.record.Arch = sum, n.img.Architecture
+	}
+	if n.box, err = dir.NewBox(n.record); err != nil {
 		return nil, fmt.Errorf("state directory: %w (choose another with POCKETDOCK_STATE_DIR)", err)
 	}
 	program := func() ([]byte, error) { return agentbin.Program(n.img.Architecture) }
 	var key ed25519.PublicKey
 	var binary string
-	if n.client.NoMounts {
+	if n.noMounts {
 		key, err = n.box.NewKey()
 	} else {
 		binary, err = dir.Program(sum, program)
@@ -116,7 +135,12 @@ func (n *creation) create(ctx context.Context) (*Container, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w (choose another with POCKETDOCK_STATE_DIR)", err)
 	}
-	if err := n.keepRecipe(); err != nil {
+	state.Step("key")
+	if err := errors.Join(n.keepRecipe(), keepSecrets(n.box, n.opts.Secrets)); err != nil {
+		return nil, err
+	}
+	state.Step("recipe")
+	if n.runs, err = n.ownership(ctx, dir); err != nil {
 		return nil, err
 	}
 	body, err := n.body(binary, key)
@@ -127,7 +151,10 @@ func (n *creation) create(ctx context.Context) (*Container, error) {
 		ID string `json:"Id"`
 	}
 	n.asked = true
-	err = n.engine.JSON(ctx, "POST", "/containers/create", url.Values{"name": {n.opts.Name}}, body, &created)
+	ask, cancel := engine.Delayed(ctx, answerTime)
+	err = n.engine.JSON(ask, "POST", "/containers/create", url.Values{"name": {n.opts.Name}}, body, &created)
+	n.unheard = ask.Err() != nil
+	cancel()
 	if err != nil {
 		return nil, n.createError(err)
 	}
@@ -135,13 +162,14 @@ func (n *creation) create(ctx context.Context) (*Container, error) {
 		return nil, noID(n.engine, "create container "+n.opts.Name)
 	}
 	c := &Container{client: n.client, engine: n.engine, id: created.ID, name: n.opts.Name,
-		timeout: n.opts.Timeout, persist: n.opts.Persist, box: n.box}
+		timeout: n.opts.Timeout, persist: n.opts.Persist, box: n.box, project: n.opts.ProjectDir}
 	if c.timeout == 0 {
 		c.timeout = defaultTimeout
 	}
 	c.exec = c.executor(body.Labels[labelAgent])
 	n.made = c
-	if n.client.NoMounts {
+	state.Step("created")
+	if n.noMounts {
 		b, err := program()
 		if err != nil {
 			return nil, err
@@ -153,15 +181,29 @@ func (n *creation) create(ctx context.Context) (*Container, error) {
 	if err := c.engine.JSON(ctx, "POST", c.path("/start"), nil, nil, nil); err != nil {
 		return nil, c.apiErr(ctx, err, "start")
 	}
+	state.Step("started")
 	a := c.exec.(*agentExec)
 	info, err := a.waitReady(ctx)
 	if err != nil {
 		return nil, err
 	}
+	state.Step("ready")
 	if err := n.applied(info); err != nil {
 		return nil, err
 	}
-	return c, n.makeDir(ctx, a)
+	if err := a.giveSecrets(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.makeDir(ctx, a); err != nil {
+		return nil, err
+	}
+	// Only now is there somebody who may count on it.
+	n.record.ID, n.record.Owner = c.id, string(n.owner)
+	if err := n.box.SetRecord(n.record); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	state.Step("finished")
+	return c, nil
 }
 
 // cpuPeriod is the kernel's usual accounting period, in microseconds.
@@ -183,16 +225,15 @@ func (n *creation) createError(err error) error {
 func (n *creation) body(binary string, key ed25519.PublicKey) (*apiContainerConfig, error) {
 	o := &n.opts
 	config := wire.Config{
-		Socket: agentIO + "/" + state.SocketName,
-		User:   o.User,
+		Socket: agentSocketPath,
+		User:   n.runs.user,
 		Dir:    o.Dir,
 		Key:    key,
 		TTLMS:  o.TTL.Milliseconds(),
 		IdleMS: o.IdleTimeout.Milliseconds(),
 		Caps:   []string{"ALL"}, // what the container has is limited below
-	}
-	if config.User == "" {
-		config.User = n.img.Config.User
+
+		Secrets: len(o.Secrets) > 0,
 	}
 	if config.Dir == "" {
 		config.Dir = n.img.Config.WorkingDir
@@ -216,6 +257,11 @@ func (n *creation) body(binary string, key ed25519.PublicKey) (*apiContainerConf
 		Labels:     n.labels(),
 		StopSignal: "SIGTERM",
 	}
+	if n.noMounts {
+		// Records and logs are in no image of the container, as where the
+		// directory is mounted, and go when it does.
+		b.Volumes = map[string]struct{}{agentIO: {}}
+	}
 	no := false
 	h := &b.HostConfig
 	h.Init = &no // the agent is the init
@@ -223,7 +269,7 @@ func (n *creation) body(binary string, key ed25519.PublicKey) (*apiContainerConf
 	h.CapAdd = slices.Sorted(maps.Keys(capSet(agentCaps, o.Capabilities)))
 	h.SecurityOpt = []string{"no-new-privileges"}
 	h.NetworkMode = "none"
-	if o.Network {
+	if n.network {
 		h.NetworkMode = "default"
 	}
 	memory := max(0, cmp.Or(o.Memory, defaultMemory))
@@ -234,6 +280,7 @@ func (n *creation) body(binary string, key ed25519.PublicKey) (*apiContainerConf
 	}
 	pids := cmp.Or(o.PIDs, defaultPIDs)
 	h.PidsLimit = &pids
+	h.UsernsMode = n.runs.userns
 	h.ReadonlyRootfs = o.ReadOnly
 	h.Runtime = o.Runtime
 	h.AutoRemove = !o.Persist && (o.TTL > 0 || o.IdleTimeout > 0)
@@ -267,12 +314,9 @@ func (n *creation) mounts(h *apiHostConfig, binary string) {
 		// Binds, not Mounts: only they carry z, which SELinux hosts need.
 		h.Binds = []string{binary + ":" + agentBinary + ":ro,z", n.box.IO() + ":" + agentIO + ":rw,z"}
 	}
+	h.Mounts = append(h.Mounts, n.host...)
 	for _, v := range n.opts.Volumes {
-		host, err := filepath.Abs(v.Host)
-		if err != nil {
-			host = v.Host
-		}
-		h.Mounts = append(h.Mounts, apiMount{"bind", host, v.Container, v.ReadOnly})
+		h.Mounts = append(h.Mounts, apiMount{"bind", v.Host, v.Container, v.ReadOnly})
 	}
 	tmpfs := func(path string, size int64) {
 		if h.Tmpfs == nil {
@@ -291,12 +335,20 @@ func (n *creation) mounts(h *apiHostConfig, binary string) {
 	for p, size := range n.opts.Tmpfs {
 		tmpfs(p, size)
 	}
+	if n.opts.ReadOnly && binary != "" && os.Getuid() != 0 {
+		// The agent closes this directory to commands when it has to, see
+		// agent/seclude.go, so it must be able to.
+		if h.Tmpfs == nil {
+			h.Tmpfs = map[string]string{}
+		}
+		h.Tmpfs[agentDir] = "rw,exec,nosuid,nodev,mode=0755,size=64k"
+	}
 }
 
 // checkVolumes makes sure that what is to be mounted exists: Docker would
 // make it, as root.
 func (n *creation) checkVolumes(h *apiHostConfig) error {
-	if n.client.NoMounts {
+	if n.noMounts {
 		return nil // the paths are another machine's
 	}
 	for _, m := range h.Mounts {
@@ -327,13 +379,17 @@ func (n *creation) labels() map[string]string {
 	l[labelManaged] = "true"
 	l[labelInstance] = o.Name
 	l[labelProject] = o.Project
+	if o.ProjectDir != "" {
+		l[labelDir] = o.ProjectDir
+	}
+	l[labelProfile] = o.Profile
 	l[labelPersist] = strconv.FormatBool(o.Persist)
 	l[labelDataPath] = string(n.box)
 	l[labelCreatedAt] = time.Now().UTC().Format(time.RFC3339Nano)
-	l[labelOwner] = owner()
+	l[labelOwner] = string(n.owner)
 	l[labelImage] = n.image
 	l[labelAgent] = agentSocket
-	if n.client.NoMounts {
+	if n.noMounts {
 		l[labelAgent] = agentBridge
 	}
 	if o.Timeout != 0 {
@@ -372,14 +428,10 @@ func (n *creation) makeDir(ctx context.Context, a *agentExec) error {
 	if _, err := a.file(ctx, wire.OpMkdir, root); err != nil {
 		return err
 	}
-	user := n.opts.User
-	if user == "" {
-		user = n.img.Config.User
-	}
-	if user == "" {
+	if n.runs.user == "" {
 		return nil
 	}
-	root.Owner = user
+	root.Owner = n.runs.user
 	_, err := a.file(ctx, wire.OpChown, root)
 	return err
 }

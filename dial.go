@@ -133,8 +133,15 @@ func (c *Container) SetTimeLimits(ctx context.Context, l TimeLimits) error {
 	if err != nil {
 		return err
 	}
+	if err := l.set(ctx, x); err != nil || c.box == "" {
+		return err
+	}
+	return c.keepLimits(l)
+}
+
+func (l TimeLimits) set(ctx context.Context, x executor) error {
 	ttl, idle := l.TTL.Milliseconds(), l.Idle.Milliseconds()
-	_, err = x.limits(ctx, &wire.Limits{TTLMS: &ttl, IdleMS: &idle})
+	_, err := x.limits(ctx, &wire.Limits{TTLMS: &ttl, IdleMS: &idle})
 	return err
 }
 

@@ -20,6 +20,11 @@
 // [errors.As] the data in [ContainerError], [ImageError], [FileError],
 // [CommandError], [SocketError] and [EngineError].
 //
+// # Pools
+//
+// A [Pool] keeps sandboxes ready, lends them in microseconds, and resets them
+// when they come back.
+//
 // # Handles
 //
 // A [Container] knows its ID and where to reach it, and nothing about its
@@ -28,4 +33,12 @@
 //
 // A method uses its context until it returns, or, where it returns a stream,
 // until the stream is closed.
+//
+// # What is left behind
+//
+// A container belongs to the program that created it. What a program leaves
+// that was killed, [Client.Sweep] removes, and nothing else: call it when a
+// program starts. A container with [CreateOptions.Persist] stays;
+// [Container.Resume] starts it again, also after a reboot. TTL and idle limit
+// hold without any program.
 package pocketdock

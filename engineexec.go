@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +33,8 @@ func (x *engineExec) start(ctx context.Context, s *wire.Start) (*wire.Process, p
 	switch {
 	case s.Detach || s.SoftMS > 0:
 		return nil, nil, x.noAgent("a detached process")
+	case s.ID != "":
+		return nil, nil, x.noAgent("a process with an ID of its own")
 	case len(s.Rlimits) > 0 || len(s.Caps) > 0:
 		return nil, nil, x.noAgent("resource limits and capabilities of a command")
 	}
@@ -57,6 +61,16 @@ func (x *engineExec) start(ctx context.Context, s *wire.Start) (*wire.Process, p
 	}
 	return &wire.Process{ID: id, Argv: s.Argv, TTY: st.tty}, st, nil
 }
+
+func (x *engineExec) send(context.Context, *wire.Send) (*wire.Process, procStream, error) {
+	return nil, nil, x.noAgent("a session")
+}
+
+func (x *engineExec) events(context.Context, func(*wire.Process) error) error {
+	return x.noAgent("a detached process")
+}
+
+func (x *engineExec) forget(context.Context, string) error { return x.noAgent("a detached process") }
 
 // execStream is a procStream over an attached exec.
 type execStream struct {
@@ -98,9 +112,13 @@ const startMargin = 500 * time.Millisecond
 func (s *execStream) killFound() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 2*time.Second)
 	defer cancel()
+	embedded := s.c.engine.Embedded() // its processes are none of this host's
 	for {
 		in, err := s.inspect(ctx)
 		switch {
+		case err == nil && in.Running && embedded:
+			_ = s.c.engine.JSON(ctx, "POST", "/exec/"+s.id+"/kill", nil, nil, nil)
+			return
 		case err != nil, !in.Running && time.Since(s.begun) > startMargin:
 			return
 		case in.Running && in.Pid > 0:
@@ -292,6 +310,10 @@ func (s *execStream) signal(g wire.Signal) error {
 	in, err := s.inspect(s.ctx)
 	if err != nil {
 		return s.c.apiErr(s.ctx, err, "signal a command in")
+	}
+	if in.Running && s.c.engine.Embedded() {
+		q := url.Values{"signal": {strconv.Itoa(g.Signal)}}
+		return s.c.apiErr(s.ctx, s.c.engine.JSON(s.ctx, "POST", "/exec/"+s.id+"/kill", q, nil, nil), "signal a command in")
 	}
 	if !in.Running || in.Pid <= 0 {
 		return nil

@@ -219,6 +219,9 @@ func (x *engineExec) create(ctx context.Context, op string, f *wire.File, r io.R
 		}
 		return &wire.Stat{}, nil
 	}
+	if op == wire.OpWriteSparse {
+		return nil, x.noAgent("a file without its holes")
+	}
 	if f.Append || f.Exclusive || !path.IsAbs(string(f.Path)) {
 		return nil, x.noAgent("appending to a file, or a relative path")
 	}

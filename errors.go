@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pocketdock/pocketdock/internal/engine"
+	"github.com/pocketdock/pocketdock/internal/wire"
 )
 
 // The kinds of failure, for [errors.Is].
@@ -37,10 +38,14 @@ var (
 	ErrCommandNotExecutable = errors.New("command cannot be executed")
 	// ErrProcessNotFound: there is no process of that ID, or its record was dropped.
 	ErrProcessNotFound = errors.New("no such process")
+	// ErrSessionClosed: the session's interpreter has ended.
+	ErrSessionClosed = errors.New("session is closed")
 	// ErrOutputLost: output is missing that should be there.
 	ErrOutputLost = errors.New("output is incomplete")
 	// ErrUnsupported: this engine, or the way into this container, cannot do that.
 	ErrUnsupported = errors.New("not supported here")
+	// ErrPoolClosed: the pool was closed.
+	ErrPoolClosed = errors.New("pool is closed")
 	// ErrInvalid: an option or argument makes no sense. Nothing was done.
 	ErrInvalid = errors.New("invalid argument")
 )
@@ -141,7 +146,14 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
-	return fmt.Sprintf("%s %s in container %s: %v", e.Op, e.Path, e.Container, e.Err)
+	op := e.Op
+	switch op {
+	case wire.OpTarIn:
+		op = "unpack into"
+	case wire.OpTarOut:
+		op = "pack"
+	}
+	return fmt.Sprintf("%s %s in container %s: %v", op, e.Path, e.Container, e.Err)
 }
 
 func (e *FileError) Unwrap() error { return e.Err }

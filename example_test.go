@@ -114,7 +114,8 @@ func ExampleContainer_Snapshot() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := box.Snapshot(ctx, "my-image:v1", pocketdock.SnapshotOptions{Comment: "with dependencies"}); err != nil {
+	opts := pocketdock.SnapshotOptions{Comment: "with dependencies", Exclude: []string{"/tmp", "/root/.cache"}}
+	if _, err := box.Snapshot(ctx, "my-image:v1", opts); err != nil {
 		log.Fatal(err)
 	}
 }

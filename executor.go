@@ -18,12 +18,21 @@ type executor interface {
 	start(ctx context.Context, s *wire.Start) (*wire.Process, procStream, error)
 	// attach follows a process that was started before.
 	attach(ctx context.Context, a *wire.Attach) (*wire.Process, procStream, error)
+	// send gives a session a command and streams it. With s.Detach the stream
+	// is nil.
+	send(ctx context.Context, s *wire.Send) (*wire.Process, procStream, error)
 	// input writes a detached process's standard input up to r's end, and
 	// ends it if end is set.
 	input(ctx context.Context, id string, r io.Reader, end bool) error
 	signal(ctx context.Context, s *wire.Signal) (*wire.Process, error)
 	resize(ctx context.Context, r *wire.Resize) error
 	processes(ctx context.Context) ([]wire.Process, error)
+	// events calls each with every detached process that there is, then with
+	// nil, and then with those that are started, until ctx ends or each
+	// returns an error.
+	events(ctx context.Context, each func(*wire.Process) error) error
+	// forget drops the record of a process that has ended.
+	forget(ctx context.Context, id string) error
 
 	// file performs an operation that answers with at most a stat.
 	file(ctx context.Context, op string, f *wire.File) (*wire.Stat, error)

@@ -1,8 +1,10 @@
 package pocketdock_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -83,7 +85,7 @@ func TestCreateCancelled(t *testing.T) {
 	for _, route := range []string{"GET /images/{name}/json", "POST /containers/create", "POST /containers/{id}/start"} {
 		arrived := make(chan struct{}, 10)
 		f.Fault(route, f.Hang(arrived))
-		cancelled(t, route, 2*time.Second, arrived, func(ctx context.Context) error {
+		cancelled(t, route, 10*time.Second, arrived, func(ctx context.Context) error {
 			_, err := f.client.Create(ctx, "image:1", pocketdock.CreateOptions{Name: "made"})
 			return err
 		})
@@ -98,6 +100,39 @@ func TestCreateCancelled(t *testing.T) {
 	_, err := f.client.Create(ctx, "image:1", pocketdock.CreateOptions{Name: "made"})
 	if !errors.Is(err, errEnough) || f.Container("made") != nil || len(boxes()) > 0 {
 		t.Errorf("waiting for the agent: %v, left: %+v, %q", err, f.Container("made"), boxes())
+	}
+}
+
+// TestCreateCancelledLate: an engine makes the container although nobody wants
+// it any more, and it is removed.
+func TestCreateCancelledLate(t *testing.T) {
+	for _, podman := range []bool{false, true} {
+		f, boxes := creating(t, podman)
+		arrived := make(chan struct{})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		f.Fault("POST /containers/create", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			close(arrived)
+			<-ctx.Done()
+			time.Sleep(200 * time.Millisecond) // it takes its time
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			next.ServeHTTP(w, r)
+		})
+		cancelled(t, "create", 10*time.Second, arrived, func(create context.Context) error {
+			defer cancel(nil)
+			context.AfterFunc(create, func() { cancel(nil) })
+			_, err := f.client.Create(create, "image:1", pocketdock.CreateOptions{Name: "made"})
+			return err
+		})
+		if asked := strings.Join(f.Requests(), "\n"); !strings.Contains(asked, "DELETE /containers/") {
+			t.Errorf("nothing was removed: %s", asked)
+		}
+		if f.Container("made") != nil || len(boxes()) > 0 {
+			t.Errorf("left: %+v, %q", f.Container("made"), boxes())
+		}
 	}
 }
 

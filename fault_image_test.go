@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -170,16 +171,43 @@ func TestSaveCut(t *testing.T) {
 	}
 }
 
+// TestDestroyAsksAgain: an engine that still sees the processes that it has
+// killed is asked again, and not for ever.
+func TestDestroyAsksAgain(t *testing.T) {
+	f := newFaulty(t, true)
+	const busy = "cannot remove container made as it could not be stopped: given PIDs did not die within timeout"
+	for _, tt := range []struct {
+		name    string
+		refused int
+		removed bool
+	}{{"twice", 2, true}, {"always", 1000, false}} {
+		box := f.get(t, f.Add(fakeengine.Container{ReadOnly: true}))
+		asked := 0
+		f.Fault("DELETE /containers/{id}", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if asked++; asked <= tt.refused {
+				f.Status(500, busy)(w, r, next)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+		err := box.Destroy(t.Context())
+		if gone := f.Container(box.Name()) == nil; gone != tt.removed || (err == nil) != tt.removed || asked > 5 {
+			t.Errorf("%s: gone %v, asked %d times, %v", tt.name, gone, asked, err)
+		}
+	}
+}
+
 // TestPruneGoesOn: one container that cannot be removed does not keep the
 // others.
 func TestPruneGoesOn(t *testing.T) {
 	f := newFaulty(t, false)
 	var want []string
 	for i, status := range []string{"exited", "exited", "exited", "running", "created"} {
-		labels := map[string]string{"pocketdock.managed": "true", "pocketdock.persist": "false"}
-		id := f.Add(fakeengine.Container{Status: status, Labels: labels})
+		r := ofTheDead(f, fmt.Sprint("made", i))
+		r.ID = "its own"
+		f.made(t, r, status)
 		if status == "exited" && i > 0 {
-			want = append(want, f.Container(id).Name)
+			want = append(want, r.Name)
 		}
 	}
 	first := true

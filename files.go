@@ -133,7 +133,7 @@ func (c *Container) WriteFile(ctx context.Context, path string, data []byte, opt
 }
 
 // CopyIn is WriteFile of a reader, in constant memory. If it fails, the file
-// is what it was before.
+// is what it was before. An [*os.File] at its start keeps its holes.
 func (c *Container) CopyIn(ctx context.Context, path string, r io.Reader, opts FileOptions) error {
 	if err := checkPath(path); err != nil {
 		return err
@@ -142,10 +142,7 @@ func (c *Container) CopyIn(ctx context.Context, path string, r io.Reader, opts F
 	if err != nil {
 		return err
 	}
-	f := opts.wire(path)
-	f.Parents = true
-	_, err = x.create(ctx, wire.OpWrite, f, r)
-	return err
+	return copyIn(ctx, x, opts.wire(path), r, nil)
 }
 
 // MaxReadFile is the largest file that ReadFile returns, in bytes.

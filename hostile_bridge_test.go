@@ -20,7 +20,7 @@ import (
 func bridged(t *testing.T, bridge fakeengine.Program) (f *faulty, box *pocketdock.Container, pub ed25519.PublicKey) {
 	f = newFaulty(t, false)
 	dir := state.Dir(f.client.StateDir)
-	b, err := dir.NewBox()
+	b, err := dir.NewBox(state.Record{Owner: "1:2:boot:3", Name: "bridged"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func bridged(t *testing.T, bridge fakeengine.Program) (f *faulty, box *pocketdoc
 		t.Fatal(err)
 	}
 	f.Program("/.pocketdock/agent", bridge)
-	return f, f.get(t, f.Add(fakeengine.Container{Labels: map[string]string{
+	return f, f.get(t, f.Add(fakeengine.Container{Name: "bridged", Labels: map[string]string{
 		"pocketdock.managed": "true", "pocketdock.data-path": string(b), "pocketdock.agent": "bridge"}})), pub
 }
 

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +21,48 @@ import (
 )
 
 var started = frameOf(wire.KindStarted, wire.Process{ID: "p"})
+
+// TestHostileEvents: an agent that tells of processes without end does not
+// make this program follow them all.
+func TestHostileEvents(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Run("", func(t *testing.T) {
+		h := newHostile(t, "running")
+		var attached atomic.Int64
+		hold := make(chan struct{})
+		told := make(chan error, 1)
+		var first sync.Once
+		h.answers(func(c *net.UnixConn) {
+			only := false
+			first.Do(func() { only = true })
+			if !only {
+				attached.Add(1)
+				<-hold
+				return
+			}
+			w := wire.NewWriter(c)
+			err := w.JSON(wire.KindReply, wire.Reply{})
+			for i := 0; err == nil; i++ {
+				err = w.JSON(wire.KindEntry, wire.Entry{Process: &wire.Process{ID: fmt.Sprintf("p%d", i), Started: 1}})
+			}
+			told <- err // the library has hung up
+		})
+		stop, err := h.box.OnStdout(t.Context(), func(*pocketdock.Process, pocketdock.Chunk) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-told:
+		case <-time.After(time.Minute):
+			t.Error("it still listens")
+		}
+		stop()
+		close(hold)
+		if n := attached.Load(); n > 5000 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
 
 // TestHostileAnswers: whatever is asked, an answer that is none is an error,
 // at once, in few and printable words.

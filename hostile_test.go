@@ -37,7 +37,7 @@ func newHostile(t testing.TB, status string) *hostile {
 func newHostileIn(t testing.TB, status, stateDir string, listen func(path string) (net.Listener, error)) *hostile {
 	t.Helper()
 	dir := state.Dir(stateDir)
-	box, err := dir.NewBox()
+	box, err := dir.NewBox(state.Record{Owner: "1:2:boot:3", Name: "hostile"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func newHostileIn(t testing.TB, status, stateDir string, listen func(path string
 		}
 	})
 	t.Cleanup(func() { l.Close(); wg.Wait() })
-	id := h.Add(fakeengine.Container{Status: status, Labels: map[string]string{
+	id := h.Add(fakeengine.Container{Name: "hostile", Status: status, Labels: map[string]string{
 		"pocketdock.managed": "true", "pocketdock.data-path": string(box), "pocketdock.agent": "socket"}})
 	client := &pocketdock.Client{Socket: h.Socket(), StateDir: string(dir)}
 	if h.box, err = client.Get(t.Context(), id); err != nil {
@@ -182,6 +182,26 @@ var agentOps = []operation{
 		_, err := b.Processes(ctx)
 		return err
 	}},
+	{"open session", func(ctx context.Context, b *pocketdock.Container) error {
+		_, err := b.OpenSession(ctx, pocketdock.Command{})
+		return err
+	}},
+	{"session", func(ctx context.Context, b *pocketdock.Container) error {
+		_, err := b.Session(ctx, "p")
+		return err
+	}},
+	{"sessions", func(ctx context.Context, b *pocketdock.Container) error {
+		_, err := b.Sessions(ctx)
+		return err
+	}},
+	{"callbacks", func(ctx context.Context, b *pocketdock.Container) error {
+		stop, err := b.OnStdout(ctx, func(*pocketdock.Process, pocketdock.Chunk) {})
+		if err == nil {
+			stop()
+		}
+		return err
+	}},
+	{"forget", func(ctx context.Context, b *pocketdock.Container) error { return b.Process("p").Forget(ctx) }},
 	{"kill", func(ctx context.Context, b *pocketdock.Container) error { return b.Process("p").Kill(ctx, 0) }},
 	{"input", func(ctx context.Context, b *pocketdock.Container) error {
 		return b.Process("p").Input(ctx, strings.NewReader("hello"))

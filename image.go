@@ -2,11 +2,8 @@ package pocketdock
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"iter"
 	"net/url"
 	"strings"
 	"time"
@@ -27,6 +24,11 @@ type ImageInfo struct {
 
 // imageHint is the command that gets an image.
 func imageHint(image string) string {
+	if name, ok := strings.CutPrefix(image, profileRepo); ok {
+		if name, tag := splitTag(name); tag == "latest" && checkProfileName(name) == nil {
+			return "pocketdock build " + name + ", or pocketdock import FILE"
+		}
+	}
 	return "podman pull " + image + " (or docker pull), or pocketdock import FILE"
 }
 
@@ -174,145 +176,4 @@ func (c *Client) LoadImages(ctx context.Context, r io.Reader) error {
 		}
 	}
 	return nil
-}
-
-// BuildOptions are the optional properties of a build.
-type BuildOptions struct {
-	// Tag of the image that is built. Empty: none.
-	Tag string
-	// Dockerfile's path in the context. Empty: "Dockerfile".
-	Dockerfile string
-	// Args are the values of ARG instructions.
-	Args map[string]string
-	// Labels are added to the image.
-	Labels map[string]string
-	// NoCache builds every step anew.
-	NoCache bool
-}
-
-// A BuildEvent is one line of a build's progress.
-type BuildEvent struct {
-	// Text as the engine printed it, with its line ends.
-	Text string
-	// ImageID is set on the event that says that the image is there.
-	ImageID string
-}
-
-// Build builds an image from a build context, a tar stream. The events come
-// as the engine sends them; a build that fails ends with its error. Ending
-// the loop early cancels the build.
-func (c *Client) Build(ctx context.Context, buildContext io.Reader, opts BuildOptions) iter.Seq2[BuildEvent, error] {
-	return func(yield func(BuildEvent, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		fail := func(err error) { yield(BuildEvent{}, err) }
-		e, err := c.open(ctx)
-		if err != nil {
-			fail(err)
-			return
-		}
-		q := url.Values{"rm": {"1"}, "forcerm": {"1"}, "pull": {"0"}}
-		if opts.Tag != "" {
-			if err := checkImage(opts.Tag); err != nil {
-				fail(err)
-				return
-			}
-			q.Set("t", opts.Tag)
-		}
-		if opts.Dockerfile != "" {
-			q.Set("dockerfile", opts.Dockerfile)
-		}
-		if opts.NoCache {
-			q.Set("nocache", "1")
-		}
-		for key, m := range map[string]map[string]string{"buildargs": opts.Args, "labels": opts.Labels} {
-			if len(m) > 0 {
-				b, _ := json.Marshal(m) // a map of strings
-				q.Set(key, string(b))
-			}
-		}
-		body, err := e.Stream(ctx, "POST", "/build", q, buildContext, "application/x-tar")
-		if err != nil {
-			fail(apiError(err, "build image", ""))
-			return
-		}
-		defer body.Close()
-		for ev, err := range progress(body) {
-			if err != nil {
-				fail(apiError(err, "build image", ""))
-				return
-			}
-			if !yield(ev, nil) {
-				return
-			}
-		}
-	}
-}
-
-// progress reads a stream of JSON messages. An error inside the stream is an
-// error: the status said 200 before the engine knew.
-func progress(r io.Reader) iter.Seq2[BuildEvent, error] {
-	type message struct {
-		Stream      string
-		Status      string
-		Error       string
-		ErrorDetail struct{ Message string }
-		Aux         struct{ ID string }
-	}
-	return func(yield func(BuildEvent, error) bool) {
-		bound := &messageBound{r: r}
-		dec := json.NewDecoder(bound)
-		for {
-			var m message
-			err := dec.Decode(&m)
-			bound.n = 0
-			if err == io.EOF {
-				return
-			}
-			if err != nil {
-				yield(BuildEvent{}, err)
-				return
-			}
-			if text := m.ErrorDetail.Message; text != "" || m.Error != "" {
-				if text == "" {
-					text = m.Error
-				}
-				yield(BuildEvent{}, errors.New(shorten(strings.TrimSpace(text))))
-				return
-			}
-			ev := BuildEvent{Text: m.Stream, ImageID: m.Aux.ID}
-			if ev.Text == "" && m.Status != "" {
-				ev.Text = m.Status + "\n"
-			}
-			if ev != (BuildEvent{}) && !yield(ev, nil) {
-				return
-			}
-		}
-	}
-}
-
-// maxMessage bounds one message: what decodes it holds all of it.
-const maxMessage = 1 << 20
-
-// messageBound fails when more than a message's bound is read for one message.
-type messageBound struct {
-	r io.Reader
-	n int // since the last message
-}
-
-func (b *messageBound) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if b.n += n; b.n > 2*maxMessage { // the decoder reads ahead
-		return 0, fmt.Errorf("the engine sends a progress message of more than %d bytes", maxMessage)
-	}
-	return n, err
-}
-
-// shorten bounds an engine's text in an error.
-func shorten(s string) string {
-	const max = 2 << 10
-	if len(s) > max {
-		s = s[:max] + "…"
-	}
-	return strings.ToValidUTF8(s, "")
 }

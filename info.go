@@ -62,6 +62,7 @@ type Info struct {
 	Capabilities    []string
 
 	Project string
+	Profile string
 	Persist bool
 	Labels  map[string]string
 	// TTLLeft and IdleLeft until the container ends itself; negative: no limit.
@@ -81,7 +82,7 @@ func (c *Container) Info(ctx context.Context) (*Info, error) {
 		Started: parseTime(in.State.StartedAt), ExitCode: in.State.ExitCode, OOMKilled: in.State.OOMKilled,
 		Memory: -1, CPUTime: -1, PIDs: -1, TTLLeft: -1, IdleLeft: -1,
 		ReadOnly: in.HostConfig.ReadonlyRootfs, Runtime: in.HostConfig.Runtime, User: in.Config.User,
-		Project: in.Config.Labels[labelProject],
+		Project: in.Config.Labels[labelProject], Profile: in.Config.Labels[labelProfile],
 		Persist: in.Config.Labels[labelPersist] == "true", Labels: in.Config.Labels,
 	}
 	if info.Image == "" {

@@ -2,10 +2,8 @@ package pocketdock
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"strings"
-	"sync"
 )
 
 // The labels on every container that this package creates.
@@ -14,12 +12,12 @@ const (
 	labelManaged   = labelPrefix + "managed"
 	labelInstance  = labelPrefix + "instance"
 	labelProject   = labelPrefix + "project"
+	labelDir       = labelPrefix + "project-dir"
 	labelProfile   = labelPrefix + "profile"
 	labelPersist   = labelPrefix + "persist"
 	labelDataPath  = labelPrefix + "data-path"
 	labelCreatedAt = labelPrefix + "created-at"
-	// labelOwner names the process that created the container: pid, start
-	// time in clock ticks since boot, boot ID. A pid alone is reused.
+	// labelOwner is the process that the container belongs to, see owner.
 	labelOwner = labelPrefix + "owner"
 	// labelAgent says how the agent is reached: "socket" or "bridge".
 	labelAgent   = labelPrefix + "agent"
@@ -28,12 +26,6 @@ const (
 	// configuration may show only an ID after the tag moved.
 	labelImage = labelPrefix + "image"
 )
-
-// owner identifies this process. Where /proc does not tell, only the pid is known.
-var owner = sync.OnceValue(func() string {
-	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return fmt.Sprintf("%d:%s:%s", os.Getpid(), startTime("self"), strings.TrimSpace(string(boot)))
-})
 
 // startTime is field 22 of /proc/PID/stat (proc(5)), or empty.
 func startTime(pid string) string { return statField(pid, 22) }

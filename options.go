@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -18,16 +19,28 @@ import (
 // cannot enforce a default goes without it; one that cannot enforce what was
 // asked for is an error.
 type CreateOptions struct {
+	// Profile that the container is of, by name: it gives the image, if none
+	// is named, and says whether there is a network. Empty: none. See
+	// [Profiles] for those that are built in.
+	Profile string
 	// Name of the container: letters, digits, '_', '.', '-', at most 128.
 	// Empty: "pd-" and 8 hex digits.
 	Name string
 	// Env is added to the image's environment. It is in the container's
 	// configuration, where everybody who may use the engine reads it.
 	Env map[string]string
+	// Secrets are environment variables, too, for every command, and in no
+	// configuration, label, log or image: the agent is given them over its
+	// socket, at each start. They are in a file of the state directory that
+	// only its user can read, for [Container.Resume] by another program, and
+	// in the environment of the sandbox's processes, as with any environment.
+	Secrets map[string]string `json:"-"`
 	// Dir is the working directory. Empty: the image's.
 	Dir string
 	// User that commands run as: "name", "uid", "name:group" or "uid:gid".
-	// Empty: the image's, which is root where it names none.
+	// Empty: the image's. Where that names none it is root, or, with a volume
+	// that may be written and an engine that runs as root, the calling user's
+	// uid and gid, so that files in the volume are the caller's.
 	User string
 	// Memory limit in bytes, swap included. 0: 2 GiB; negative: none.
 	Memory int64
@@ -36,12 +49,16 @@ type CreateOptions struct {
 	CPUPercent int
 	// PIDs limits the number of processes and threads. 0: 512; negative: none.
 	PIDs int64
-	// Network: true connects the container to the engine's default network.
-	// False: it has a loopback interface only.
-	Network bool
-	// Ports are published; they need Network.
+	// Network connects the container to the engine's default network,
+	// NoNetwork leaves it with a loopback interface only. Neither: what the
+	// profile says, and none without a profile.
+	Network   bool
+	NoNetwork bool
+	// Ports are published; they need the network.
 	Ports []Port
-	// Volumes are directories or files of the host, mounted.
+	// Volumes are directories or files of the host, mounted. Rootless Podman
+	// (4.3 or newer) shows the host's user as User inside, and what User makes
+	// as the host user's outside.
 	Volumes []Volume
 	// Devices of the host, by path, that the container may read and write.
 	Devices []string
@@ -62,9 +79,16 @@ type CreateOptions struct {
 	Labels map[string]string
 	// Project that the container belongs to. Empty: none.
 	Project string
+	// ProjectDir is the directory of that project on this host, absolute, where
+	// its records are; see [Container.ProjectDir]. Empty: none.
+	ProjectDir string
 	// Persist says that the container is meant to outlive the program that
 	// made it: only a name or ID removes it.
 	Persist bool
+	// Owner is the process, by pid, that a container without Persist belongs
+	// to: after its end [Client.Sweep] removes the container. 0: this program;
+	// -1: none, the container stays until it is removed, or its time is up.
+	Owner int
 	// TTL ends the container that long after its start, IdleTimeout when for
 	// that long it ran no process and no operation was under way. Neither
 	// needs this program or any daemon to live. 0: none. A container that is
@@ -114,16 +138,29 @@ const (
 	defaultTimeout = 30 * time.Second
 )
 
-var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+// nameLetters is compiled when it is needed; a bound of 127 in it would cost
+// every program that starts half a millisecond.
+var nameLetters = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) })
+
+// isContainerName reports whether s can be a container's name or ID.
+func isContainerName(s string) bool { return len(s) <= 128 && nameLetters().MatchString(s) }
 
 // check reports the first option that makes no sense, so that nothing is
 // begun with options that cannot work.
 func (o *CreateOptions) check() error {
-	if o.Name != "" && !containerName.MatchString(o.Name) {
+	if o.Name != "" && !isContainerName(o.Name) {
 		return invalidf("name %q: use letters, digits, '_', '.', '-', at most 128, beginning with a letter or digit", o.Name)
 	}
 	if err := checkEnv(o.Env); err != nil {
 		return err
+	}
+	if err := checkEnv(o.Secrets); err != nil {
+		return err
+	}
+	for k := range o.Secrets {
+		if _, ok := o.Env[k]; ok {
+			return invalidf("environment variable %s: both a secret and in Env", k)
+		}
 	}
 	if o.Dir != "" && !path.IsAbs(o.Dir) {
 		return invalidf("working directory %q: must be absolute", o.Dir)
@@ -140,8 +177,19 @@ func (o *CreateOptions) check() error {
 	if o.TTL < 0 || o.IdleTimeout < 0 {
 		return invalidf("time limits %v and %v: must not be negative", o.TTL, o.IdleTimeout)
 	}
-	if len(o.Ports) > 0 && !o.Network {
-		return invalidf("published ports need the network: set Network")
+	if o.Owner < -1 {
+		return invalidf("owner %d: must be the pid of a process, 0 for this program, or -1 for none", o.Owner)
+	}
+	if o.Network && o.NoNetwork {
+		return invalidf("Network and NoNetwork: only one can be set")
+	}
+	if len(o.Ports) > 0 && !o.Network && (o.NoNetwork || o.Profile == "") {
+		return errPortsNeedNetwork()
+	}
+	if o.Profile != "" {
+		if err := checkProfileName(o.Profile); err != nil {
+			return err
+		}
 	}
 	for _, p := range o.Ports {
 		if err := p.check(); err != nil {
@@ -163,12 +211,19 @@ func (o *CreateOptions) check() error {
 			return invalidf("tmpfs %q of %d bytes: the path must be absolute, the size not negative", p, o.Tmpfs[p])
 		}
 	}
+	if o.ProjectDir != "" && (!filepath.IsAbs(o.ProjectDir) || strings.ContainsRune(o.ProjectDir, 0)) {
+		return invalidf("directory of the project %q: must be an absolute path", o.ProjectDir)
+	}
 	for k := range o.Labels {
 		if strings.HasPrefix(k, labelPrefix) || k == "" {
 			return invalidf("label %q: names that begin with %q are pocketdock's own", k, labelPrefix)
 		}
 	}
 	return nil
+}
+
+func errPortsNeedNetwork() error {
+	return invalidf("published ports need the network: set Network")
 }
 
 func (p Port) check() error {

@@ -78,6 +78,9 @@ func TestCreateOptionsCheck(t *testing.T) {
 		{CreateOptions{Tmpfs: map[string]int64{"t": 0}}, `"t"`},
 		{CreateOptions{Tmpfs: map[string]int64{"/t": -1}}, "-1"},
 
+		{CreateOptions{ProjectDir: "/srv/my project"}, ""},
+		{CreateOptions{ProjectDir: "relative"}, "relative"},
+		{CreateOptions{ProjectDir: "/a\x00b"}, "project"},
 		{CreateOptions{Labels: map[string]string{"x": "y", "pocketdockish": ""}}, ""},
 		{CreateOptions{Labels: map[string]string{"pocketdock.managed": "false"}}, "pocketdock.managed"},
 		{CreateOptions{Labels: map[string]string{"": "y"}}, "label"},

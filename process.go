@@ -25,8 +25,10 @@ type ProcessInfo struct {
 	User     string
 	Detached bool
 	Terminal bool
-	Started  time.Time
-	Running  bool
+	// Session is the kind of interpreter of a [Session]; empty for others.
+	Session string
+	Started time.Time
+	Running bool
 	// Result says how it ended; nil while it runs, or when the container
 	// stopped under it and nobody knows.
 	Result *Result
@@ -81,9 +83,12 @@ func (c *Container) Processes(ctx context.Context) ([]ProcessInfo, error) {
 }
 
 func (c *Container) processInfo(p *wire.Process) ProcessInfo {
-	i := ProcessInfo{ID: p.ID, Args: p.Argv, PID: p.PID, User: p.User, Detached: p.Detached, Terminal: p.TTY,
+	i := ProcessInfo{ID: p.ID, Args: p.Argv, PID: p.PID, User: p.User, Detached: p.Detached, Terminal: p.TTY, Session: p.Session,
 		Started: time.Unix(0, p.Started), Running: p.Exit == nil,
 		Stdout: p.Stdout, Stderr: p.Stderr, StdoutDropped: p.StdoutDropped, StderrDropped: p.StderrDropped}
+	if d := dialects[p.Session]; d != nil && len(i.Args) > len(d.args) {
+		i.Args = i.Args[:len(i.Args)-len(d.args)] // as OpenSession was given them
+	}
 	if p.Exit != nil && !p.Exit.Lost {
 		i.Result, _ = c.result(p.ID, p.Exit, i.Started, p.Started)
 	}
@@ -166,7 +171,9 @@ type BufferSnapshot struct {
 }
 
 // Output reads what the log holds from an offset on, without waiting for
-// more. It is at most as much as the log keeps, see [Command.LogLimit].
+// more. It is at most as much as the log keeps, see [Command.LogLimit]. For a
+// process whose end is not known, since its container was killed with it, the
+// error is [ErrOutputLost], and the snapshot has what was recorded.
 func (p *Process) Output(ctx context.Context, from Offset) (*BufferSnapshot, error) {
 	s, err := p.attach(ctx, &wire.Attach{ID: p.id, Stdout: from.Stdout, Stderr: from.Stderr})
 	if err != nil {
@@ -188,11 +195,9 @@ func (p *Process) Output(ctx context.Context, from Offset) (*BufferSnapshot, err
 	}
 	b.Running = s.exit.Running
 	if !b.Running {
-		if b.Result, err = s.Result(); err != nil {
-			return nil, err
-		}
+		b.Result, err = s.Result()
 	}
-	return b, nil
+	return b, err
 }
 
 // maxSnapshot bounds what a sandbox can make Output hold, in bytes.
@@ -260,6 +265,16 @@ func (p *Process) signal(ctx context.Context, s *wire.Signal) error {
 	}
 	_, err = x.signal(ctx, s)
 	return err
+}
+
+// Forget drops the record and the output of a process that has ended. Without
+// it they go when 256 others have ended since.
+func (p *Process) Forget(ctx context.Context) error {
+	x, err := p.c.enter(ctx)
+	if err != nil {
+		return err
+	}
+	return x.forget(ctx, p.id)
 }
 
 // Resize sets the size of the process's terminal.

@@ -2,9 +2,11 @@ package pocketdock
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/pocketdock/pocketdock/internal/agentbin"
@@ -27,6 +29,9 @@ func (c *Container) enter(ctx context.Context) (executor, error) {
 	defer c.gate.leave()
 	if c.exec != nil {
 		return c.exec, nil
+	}
+	if c.keyless != nil {
+		return nil, c.keyless
 	}
 	a, err := c.enterResident(ctx)
 	switch {
@@ -56,7 +61,7 @@ func (c *Container) enterResident(ctx context.Context) (*agentExec, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := box.Prepare(); err != nil {
+	if err := dir.Prepare(box, c.newRecord()); err != nil {
 		return nil, err
 	}
 	pub, err := box.NewKey()
@@ -67,10 +72,13 @@ func (c *Container) enterResident(ctx context.Context) (*agentExec, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := c.bridgeExec(key)
+	// The container may be others' to enter, too, with keys of their own: each
+	// has an agent for itself.
+	socket := path.Join(agentIO, hex.EncodeToString(pub[:8]), state.SocketName)
+	a := c.bridgeExec(key, socket)
 	a.kind = agentResident
 	a.revive = func(ctx context.Context) error {
-		if err := c.startResident(ctx, pub); err != nil {
+		if err := c.startResident(ctx, socket, pub); err != nil {
 			return err
 		}
 		return a.waitServing(ctx)
@@ -81,16 +89,28 @@ func (c *Container) enterResident(ctx context.Context) (*agentExec, error) {
 	return a, nil
 }
 
+// forgetResident removes the key of an agent in somebody else's container.
+func (c *Container) forgetResident() error {
+	dir, err := c.client.stateDir()
+	if err != nil {
+		return err
+	}
+	box, err := dir.BoxOf(c.id)
+	if err != nil {
+		return nil // never entered
+	}
+	if r, err := box.Record(); err == nil && r.ID != c.id {
+		return nil // of one whose ID begins alike
+	}
+	return box.Remove()
+}
+
 // waitServing waits until a started agent answers.
 func (a *agentExec) waitServing(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	for {
-		conn, err := a.dialOp(ctx, wire.OpInfo, []byte(`{"v":1,"op":"info"}`))
-		if err == nil {
-			_, err = conn.reply(nil)
-			conn.close()
-		}
+		err := a.answers(ctx)
 		if err == nil || refused(err) || explained(err) {
 			return err
 		}
@@ -103,7 +123,7 @@ func (a *agentExec) waitServing(ctx context.Context) error {
 }
 
 // startResident copies the agent in and starts it.
-func (c *Container) startResident(ctx context.Context, key []byte) error {
+func (c *Container) startResident(ctx context.Context, socket string, key []byte) error {
 	in, err := c.inspect(ctx)
 	if err != nil {
 		return err
@@ -123,7 +143,7 @@ func (c *Container) startResident(ctx context.Context, key []byte) error {
 		return fmt.Errorf("%w: %w", errNoRoom, err)
 	}
 	config, err := json.Marshal(wire.Config{
-		Socket: agentIO + "/" + state.SocketName, User: in.Config.User, Dir: in.Config.WorkingDir,
+		Socket: socket, User: in.Config.User, Dir: in.Config.WorkingDir,
 		Key: key, IdleMS: residentIdle.Milliseconds(), Caps: []string{"ALL"},
 	})
 	if err != nil {

@@ -33,6 +33,8 @@ type Result struct {
 	Duration time.Duration
 	// TimedOut: Timeout ended the command. What it printed before is there.
 	TimedOut bool
+	// Closed: the session ended with this command, see [Session].
+	Closed bool
 	// OOMKilled: the kernel ended it because the container's memory limit was reached.
 	OOMKilled bool
 }
@@ -53,6 +55,11 @@ func (c *Container) Run(ctx context.Context, cmd Command) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.collect(&cmd)
+}
+
+// collect reads a stream to its end, as cmd says.
+func (s *Stream) collect(cmd *Command) (*Result, error) {
 	defer s.Close()
 	keep := cmd.MaxOutput
 	if keep == 0 {
@@ -76,7 +83,7 @@ func (c *Container) Run(ctx context.Context, cmd Command) (*Result, error) {
 			continue
 		}
 		if _, err := sink.w.Write(ev.data); err != nil {
-			return nil, fmt.Errorf("writing the output of a command in container %s: %w", c.name, err)
+			return nil, fmt.Errorf("writing the output of a command in container %s: %w", s.c.name, err)
 		}
 	}
 	r, err := s.Result()

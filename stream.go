@@ -257,7 +257,7 @@ func (c *Container) result(id string, e *wire.Exit, begun time.Time, start int64
 	if e.Lost {
 		return nil, fmt.Errorf("container %s stopped while the command ran, how it ended is not known: %w", c.name, ErrOutputLost)
 	}
-	r := &Result{ID: id, Running: e.Running, ExitCode: e.Code, Signal: e.Signal, TimedOut: e.TimedOut, OOMKilled: e.OOM, Duration: time.Since(begun)}
+	r := &Result{ID: id, Running: e.Running, Closed: e.Closed, ExitCode: e.Code, Signal: e.Signal, TimedOut: e.TimedOut, OOMKilled: e.OOM, Duration: time.Since(begun)}
 	if start > 0 && e.Ended >= start {
 		r.Duration = time.Duration(e.Ended - start)
 	}

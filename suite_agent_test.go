@@ -187,15 +187,18 @@ func TestSuiteTTL(t *testing.T) {
 // cannot use the agent, read its memory or its environment, or end it.
 func TestSuiteAgentIsClosedInside(t *testing.T) {
 	onEngines(t, func(t *testing.T, e testEngine) {
-		for _, way := range []string{socketWay, bridgeWay} {
+		for _, way := range e.ways(socketWay, bridgeWay) {
 			box := ownBox(t, e, way, python)
 			for _, user := range []string{"sandbox", "root"} {
 				t.Run(way+"/"+user, func(t *testing.T) {
+					if user == "root" {
+						e.lacks(t, "a PID 1 that root of the sandbox cannot kill")
+					}
 					cmd := pocketdock.Code("python", insider)
 					cmd.User = user
 					res, err := box.Run(t.Context(), cmd)
 					if err != nil || !res.OK() {
-						t.Fatalf("%+v, %v\n%s", res, err, res.Stderr)
+						t.Fatalf("%+v, %v", res, err)
 					}
 					if out := string(res.Stdout); !strings.HasSuffix(out, "refused everywhere\n") {
 						t.Errorf("%s%s", out, res.Stderr)

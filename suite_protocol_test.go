@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,15 +53,31 @@ func TestSuiteProtocol1(t *testing.T) {
 				continue
 			}
 			for _, want := range x.want {
-				found := false
-				for len(frames) > 0 && !found {
-					found = frames[0][0] == want[0] && strings.Contains(frames[0][1:], want[1:])
-					frames = frames[1:]
-				}
-				if !found {
+				// In any order: which of stdout and stderr comes first is open.
+				if !slices.ContainsFunc(frames, func(f string) bool { return f[0] == want[0] && strings.Contains(f[1:], want[1:]) }) {
 					t.Errorf("%s: no frame %q", x.name, want)
 				}
 			}
+		}
+	})
+}
+
+// TestSuiteResidentOfTwo: a container that others made can be entered by two
+// who do not know of one another, at the same time.
+func TestSuiteResidentOfTwo(t *testing.T) {
+	onEngines(t, func(t *testing.T, e testEngine) {
+		box := ownBox(t, e, residentWay, busybox)
+		mustRun(t, box, pocketdock.Argv("true"))
+		c := &pocketdock.Client{Socket: e.client.Socket, StateDir: shortDir(t)}
+		other, err := c.Get(t.Context(), box.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range []*pocketdock.Container{other, box, other} {
+			mustRun(t, b, pocketdock.Argv("true"))
+		}
+		if info, err := other.Info(t.Context()); err != nil || info.ExecPath != residentWay {
+			t.Errorf("%+v, %v", info, err)
 		}
 	})
 }

@@ -40,7 +40,7 @@ func makeTree(t *testing.T, dir string) {
 	must(err)
 	must(sparse.Close())
 	must(os.Chmod(filepath.Join(dir, "a/b/empty"), 0o700))
-	when := time.Unix(1_500_000_000, 0)
+	when := time.Unix(1_500_000_000, 123_456_789)
 	must(os.Chtimes(filepath.Join(dir, "a/b/empty"), when, when))
 	must(os.Chtimes(filepath.Join(dir, "a/file"), when, when.Add(5*time.Second)))
 }
@@ -65,7 +65,7 @@ func describe(t *testing.T, dir string) string {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(&b, " %d %x %d", info.Size(), sha256.Sum256(data), info.ModTime().Unix())
+			fmt.Fprintf(&b, " %d %x %d", info.Size(), sha256.Sum256(data), info.ModTime().UnixNano())
 		case info.Mode()&fs.ModeSymlink != 0:
 			target, err := os.Readlink(p)
 			if err != nil {
@@ -73,7 +73,7 @@ func describe(t *testing.T, dir string) string {
 			}
 			fmt.Fprintf(&b, " -> %s", target)
 		case rel == "a/b/empty":
-			fmt.Fprintf(&b, " %d", info.ModTime().Unix())
+			fmt.Fprintf(&b, " %d", info.ModTime().UnixNano())
 		}
 		b.WriteByte('\n')
 		return nil
@@ -89,12 +89,12 @@ func TestSuitePushPull(t *testing.T) {
 		ctx := t.Context()
 		src, back := filepath.Join(t.TempDir(), "src"), filepath.Join(t.TempDir(), "back")
 		makeTree(t, src)
-		var moved int64
-		if err := box.Push(ctx, src, "/tmp/pushed", pocketdock.TransferOptions{Progress: func(n int64) { moved = n }}); err != nil {
+		var moved pocketdock.Progress
+		if err := box.Push(ctx, src, "/tmp/pushed", pocketdock.TransferOptions{Progress: func(p pocketdock.Progress) { moved = p }}); err != nil {
 			t.Fatal(err)
 		}
-		if moved < 32<<20 {
-			t.Errorf("progress says %d bytes", moved)
+		if moved.Bytes < 32<<20 || moved.Bytes != moved.TotalBytes || moved.Files != moved.TotalFiles || moved.Files != 14 {
+			t.Errorf("progress at the end: %+v", moved)
 		}
 		if err := box.Pull(ctx, "/tmp/pushed", back, pocketdock.TransferOptions{}); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,16 +30,43 @@ var allWays = []string{socketWay, bridgeWay, residentWay, engineWay}
 // agentWays have an agent: kills and timeouts are exact, processes durable.
 var agentWays = []string{socketWay, bridgeWay, residentWay}
 
+// ways are those of the list that an engine has.
+func (e testEngine) ways(list ...string) []string { return list }
+
+// lacks skips what is about something that the embedded engine does not have;
+// docs/rough-edges.md has the list and the reasons.
+func (e testEngine) lacks(t *testing.T, what string) {
+	if e.name == "embedded" {
+		t.Skip("the embedded engine lacks this: " + what)
+	}
+}
+
+// embeddedLacks is lacks for a test of onEach.
+func embeddedLacks(t *testing.T, what string) {
+	if strings.Contains(t.Name(), "/embedded/") {
+		t.Skip("the embedded engine lacks this: " + what)
+	}
+}
+
 var (
 	sharedMu sync.Mutex
 	shared   = map[string]*pocketdock.Container{}
 )
 
+// rootlessWays are the tests of onEach that run in all ways on rootless Podman
+// too. It is the program that Podman as root is, whose execs take a second of a
+// processor each: what is left out here is what cannot depend on the user.
+var rootlessWays = []string{"TestSuiteCreateFileRefused", "TestSuiteDetached", "TestSuiteEnvDirUser", "TestSuiteFiles",
+	"TestSuiteKill", "TestSuitePushPull", "TestSuiteSessionLife", "TestSuiteStreamsApart", "TestSuiteTimeoutEndsTheTree"}
+
 // onEach runs a test on every engine and way, each with a running container
 // of busybox that the tests share.
 func onEach(t *testing.T, ways []string, test func(t *testing.T, box *pocketdock.Container)) {
 	for _, e := range engines {
-		for _, way := range ways {
+		for _, way := range e.ways(ways...) {
+			if e.name == "rootless" && way != socketWay && !slices.Contains(rootlessWays, t.Name()) {
+				continue
+			}
 			t.Run(e.name+"/"+way, func(t *testing.T) { test(t, sharedBox(t, e, way)) })
 		}
 	}
