@@ -1,0 +1,15 @@
+//go:build unix
+
+package mcp
+
+import (
+	"testing"
+
+	"github.com/pocketdock/pocketdock/internal/enginetest"
+)
+
+// TestRootless runs the tests that are for each engine as the user of the
+// rootless one.
+func TestRootless(t *testing.T) {
+	enginetest.Rootless(t, "^TestSuite(AgentTask|Cancel|HTTP|LongWork|Sessions|TenMinutes)$")
+}
