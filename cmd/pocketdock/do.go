@@ -20,11 +20,12 @@ const defaultImage = "debian:bookworm-slim"
 const doIdle = 20 * time.Second
 
 type doOptions struct {
-	image, lang, memory, user, dir string
-	stdin, network                 bool
-	timeout                        time.Duration
-	env                            []string
-	cpu                            int
+	image, profile, lang, memory, user, dir string
+	stdin, tty, network, noNetwork          bool
+	timeout                                 time.Duration
+	timed                                   bool // --timeout was given
+	env                                     []string
+	cpu                                     int
 }
 
 func (a *app) doCommand() *cobra.Command {
@@ -36,33 +37,45 @@ func (a *app) doCommand() *cobra.Command {
 sandbox, and exits with the command's code: 124 if it was ended by --timeout,
 126 or 127 if it could not be started, 125 if pocketdock itself failed.
 
-With --lang the argument is source text in that language: ` + strings.Join(pocketdock.Languages(), ", ") + `.`,
+With --lang the argument is source text in that language, one of
+` + strings.Join(pocketdock.Languages(), ", ") + `.`,
 		Example: `  pocketdock do -- python3 -c 'print("hello")'
   pocketdock do --lang python -- 'print(sum(range(10)))'
-  echo hello | pocketdock do -i -- tr a-z A-Z`,
+  echo hello | pocketdock do -i -- tr a-z A-Z
+  pocketdock do -it --network -- bash
+  pocketdock do --profile host -- gcc --version`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
 				return usageError{cmd, errors.New("a command is needed")}
 			case o.lang != "" && len(args) > 1:
 				return usageError{cmd, fmt.Errorf("--lang takes the source text as one argument, there are %d: quote it", len(args))}
+			case a.json && o.tty:
+				return usageError{cmd, errors.New("--json and --tty exclude one another")}
 			}
+			o.timed = cmd.Flags().Changed("timeout")
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return a.do(cmd.Context(), &o, args) },
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
-	f.StringVar(&o.image, "image", defaultImage, "image to make the sandbox from")
+	f.StringVar(&o.image, "image", "", "image to make the sandbox from (default: the profile's, and without one "+defaultImage+", or this machine's programs on the embedded engine)")
+	f.StringVar(&o.profile, "profile", "", "profile to make it of (default: in a project, its default_profile)")
 	f.StringVar(&o.lang, "lang", "", "language of the source text that is given instead of a command")
 	f.BoolVarP(&o.stdin, "stdin", "i", false, "give standard input to the command")
-	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "end the command after this long; 0 for never")
-	f.BoolVar(&o.network, "network", false, "connect the sandbox to the network")
+	f.BoolVarP(&o.tty, "tty", "t", false, "give it a terminal")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "end the command after this long; 0 for never, which is the default with -i -t")
+	f.BoolVar(&o.network, "network", false, "connect the sandbox to the network (default: the profile's)")
+	f.BoolVar(&o.noNetwork, "no-network", false, "no network but loopback, which is the default without a profile")
+	cmd.MarkFlagsMutuallyExclusive("network", "no-network")
+	_ = cmd.RegisterFlagCompletionFunc("profile", a.profileNames)
 	f.StringVar(&o.memory, "mem-limit", "", "memory limit, such as 512m (default 2g)")
 	f.IntVar(&o.cpu, "cpu-percent", 0, "processor limit, 100 is one core (default 200)")
 	f.StringArrayVarP(&o.env, "env", "e", nil, "environment variable, NAME=VALUE")
 	f.StringVarP(&o.dir, "workdir", "w", "", "working directory")
 	f.StringVarP(&o.user, "user", "u", "", "user to run as")
+	a.takesJSON(cmd, resultJSON{}, false)
 	return cmd
 }
 
@@ -71,59 +84,54 @@ func (a *app) do(ctx context.Context, o *doOptions, args []string) (err error) {
 	if o.lang != "" {
 		cmd = pocketdock.Code(o.lang, args[0])
 	}
-	cmd.Stdout, cmd.Stderr, cmd.Timeout = a.stdout, a.stderr, o.timeout
-	if o.timeout == 0 {
+	if cmd.Timeout = o.timeout; o.timeout == 0 || o.tty && o.stdin && !o.timed {
 		cmd.Timeout = -1
 	}
-	if o.stdin {
-		cmd.Stdin = a.stdin
-	}
-	create := pocketdock.CreateOptions{Network: o.network, CPUPercent: o.cpu, User: o.user, Dir: o.dir, IdleTimeout: doIdle}
-	if o.memory != "" {
-		if create.Memory, err = pocketdock.ParseSize(o.memory); err != nil {
-			return err
-		}
-	}
-	if cmd.Env, err = parseEnv(o.env); err != nil {
-		return err
-	}
-	box, err := a.client.Create(ctx, o.image, create)
+	w, err := a.work()
 	if err != nil {
 		return err
 	}
-	defer func() {
-		// Whatever ended us, the sandbox goes.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		defer cancel()
-		if e := box.Destroy(ctx); e != nil {
-			err = errors.Join(err, e)
+	image, profile := w.origin(o.image, o.profile)
+	if o.image == "" && image == defaultImage {
+		if image, profile, err = a.defaultOrigin(ctx); err != nil {
+			return err
 		}
-	}()
-	res, err := box.Run(ctx, cmd)
-	switch {
-	case err != nil:
+	}
+	create := pocketdock.CreateOptions{Profile: profile, Network: o.network, NoNetwork: o.noNetwork, Project: w.ProjectName, CPUPercent: o.cpu, User: o.user, Dir: o.dir, IdleTimeout: doIdle}
+	if o.memory != "" {
+		if create.Memory, err = pocketdock.ParseSize(o.memory); err != nil {
+			return fmt.Errorf("--mem-limit: %w", err)
+		}
+	}
+	if cmd.Env, err = pairs("env", o.env); err != nil {
 		return err
-	case res.TimedOut:
-		fmt.Fprintf(a.stderr, "pocketdock: ended after %v (--timeout)\n", o.timeout)
-		return exitStatus(exitTimeout)
-	case res.OOMKilled:
-		fmt.Fprintf(a.stderr, "pocketdock: the command used more memory than the sandbox may have (--mem-limit)\n")
 	}
-	if res.ExitCode != 0 {
-		return exitStatus(res.ExitCode)
+	box, err := a.client.Create(ctx, image, create)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer func() { err = errors.Join(err, throwAway(ctx, box)) }()
+	a.logf("sandbox %s of %s, on %s", box, imageOf(image, profile), a.engineName(ctx))
+	return a.execute(ctx, unrecorded(box), cmd, execution{stdin: o.stdin, tty: o.tty, limit: o.timeout.String()})
 }
 
-// parseEnv reads NAME=VALUE arguments.
-func parseEnv(list []string) (map[string]string, error) {
-	env := map[string]string{}
-	for _, kv := range list {
-		k, v, ok := strings.Cut(kv, "=")
-		if !ok || k == "" {
-			return nil, fmt.Errorf("--env %q: write NAME=VALUE", kv)
-		}
-		env[k] = v
+// defaultOrigin is what a sandbox is made of when nothing names it: of this
+// machine's own programs on the embedded engine, which has no images unless
+// some are loaded.
+func (a *app) defaultOrigin(ctx context.Context) (image, profile string, err error) {
+	kind, err := a.client.EngineKind(ctx)
+	if err != nil {
+		return "", "", err
 	}
-	return env, nil
+	if kind == "embedded" {
+		return "", pocketdock.ProfileHost, nil
+	}
+	return defaultImage, "", nil
+}
+
+// throwAway removes a sandbox, whatever ended us.
+func throwAway(ctx context.Context, box *pocketdock.Container) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return box.Destroy(ctx)
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -17,9 +17,12 @@ import (
 
 // The exit codes that are ours, as container tools and timeout(1) have them.
 const (
-	exitUsage   = 2
-	exitTimeout = 124
-	exitFailed  = 125 // pocketdock could not do it
+	exitDeclined = 1 // somebody was asked, and said no
+	exitUnwell   = 1 // doctor found something broken
+	exitUsage    = 2
+	exitTimeout  = 124
+	exitFailed   = 125 // pocketdock could not do it
+	exitPipe     = 128 + int(syscall.SIGPIPE)
 )
 
 // An exitStatus ends the program with a command's own code.
@@ -39,25 +42,76 @@ func (e usageError) Error() string {
 
 func (e usageError) Unwrap() error { return e.err }
 
-// exitCode prints the error, if it is ours to print, and picks the code.
-func exitCode(stderr io.Writer, err error, sig syscall.Signal) int {
+// exitCode prints the error, if it is ours to print, with what may help, and
+// picks the code. All errors of all commands come through here.
+func (a *app) exitCode(ctx context.Context, err error, sig syscall.Signal) int {
 	if err == nil {
 		return 0
 	}
 	if status, ok := errors.AsType[exitStatus](err); ok {
 		return int(status)
 	}
+	if errors.Is(err, errPipeClosed) {
+		return exitPipe
+	}
 	if sig != 0 && errors.Is(err, context.Canceled) {
 		return 128 + int(sig)
 	}
-	fmt.Fprintf(stderr, "pocketdock: %v\n", err)
-	if _, ok := errors.AsType[usageError](err); ok {
+	a.complain(ctx, err)
+	return failureCode(err)
+}
+
+// complain prints an error and what may help.
+func (a *app) complain(ctx context.Context, err error) {
+	fmt.Fprintf(a.err, "%s %s\n", a.err.paint(bad, "pocketdock:"), printable(err.Error()))
+	if hint := a.hint(ctx, err); hint != "" {
+		fmt.Fprintf(a.err, "%s %s\n", a.err.paint(odd, "hint:"), printable(hint))
+	}
+}
+
+// failureCode is the code of an error that is not a command's own.
+func failureCode(err error) int {
+	if _, ok := errors.AsType[usageError](err); ok || errors.Is(err, pocketdock.ErrInvalid) {
 		return exitUsage
 	}
 	if ce, ok := errors.AsType[*pocketdock.CommandError](err); ok {
 		return ce.ExitCode()
 	}
+	if errors.Is(err, errDeclined) {
+		return exitDeclined
+	}
 	return exitFailed
+}
+
+// hint is what the library cannot know: other names, other ways to write the
+// command line. Most errors say themselves what to do.
+func (a *app) hint(ctx context.Context, err error) string {
+	if near := a.didYouMean(ctx, err); near != "" {
+		return "did you mean " + near + "?"
+	}
+	ce, ok := errors.AsType[*pocketdock.CommandError](err)
+	if ok && ce.Kind == pocketdock.ErrCommandNotFound && strings.ContainsAny(ce.Command, " |;&<>$") {
+		return "a command is given word by word; a line for a shell goes behind --lang sh"
+	}
+	if errors.Is(err, pocketdock.ErrProcessNotFound) {
+		return "see the processes of a sandbox with: pocketdock ps --all CONTAINER"
+	}
+	return ""
+}
+
+// ended is how a command's result ends this program.
+func (a *app) ended(res *pocketdock.Result, timeout string) error {
+	switch {
+	case res.TimedOut:
+		fmt.Fprintf(a.err, "pocketdock: ended after %s (--timeout)\n", timeout)
+		return exitStatus(exitTimeout)
+	case res.OOMKilled:
+		fmt.Fprintf(a.err, "pocketdock: the command used more memory than the sandbox may have (--mem-limit)\n")
+	}
+	if res.ExitCode != 0 {
+		return exitStatus(res.ExitCode)
+	}
+	return nil
 }
 
 // untilSignal returns a context that ends with the first Ctrl-C or SIGTERM,
@@ -67,6 +121,8 @@ func untilSignal(ctx context.Context) (context.Context, func(), func() syscall.S
 	ctx, cancel := context.WithCancel(ctx)
 	var got atomic.Int32
 	ch := make(chan os.Signal, 1)
+	// A write to a closed pipe is then an error, after which we tidy up.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {

@@ -3,10 +3,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -16,26 +21,72 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"pocketdock": main,
+		"pocketdock": guardedMain,
 		"sandboxes":  listSandboxes,
+		"panics":     panics,
+		"mcpcall":    mcpCall,
 	})
+}
+
+// guardedMain is main, with outputs that bear no control codes unless they are
+// a terminal: every script tests that. One whose sandboxes print such bytes
+// sets TEST_ANY_OUTPUT for that long.
+func guardedMain() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, guarded(os.Stdout), guarded(os.Stderr)))
+}
+
+func guarded(f *os.File) io.Writer {
+	if isTerminal(f) || os.Getenv("TEST_ANY_OUTPUT") != "" {
+		return f
+	}
+	return noEscapes{f}
+}
+
+type noEscapes struct{ w io.Writer }
+
+func (n noEscapes) Write(p []byte) (int, error) {
+	if bytes.IndexByte(p, 0x1b) >= 0 {
+		panic(fmt.Sprintf("control codes without a terminal: %q", p))
+	}
+	return n.w.Write(p)
 }
 
 // listSandboxes prints the names of the containers of one state directory:
 // what the script's own commands have left.
 func listSandboxes() {
-	c := &pocketdock.Client{}
-	list, err := c.List(context.Background(), pocketdock.ListOptions{})
+	err := eachSandbox(context.Background(), &pocketdock.Client{}, func(box *pocketdock.Container) error {
+		_, err := fmt.Println(box.Name())
+		return err
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func eachSandbox(ctx context.Context, c *pocketdock.Client, do func(*pocketdock.Container) error) error {
+	list, err := c.List(ctx, pocketdock.ListOptions{})
+	if err != nil {
+		return err
+	}
 	for _, it := range list {
-		box, err := c.Get(context.Background(), it.ID)
-		if err == nil && box.DataPath() != "" {
-			fmt.Println(it.Name)
+		if box, err := c.Get(ctx, it.ID); err == nil && box.DataPath() != "" {
+			if err := do(box); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
+}
+
+// testImage is what scripts make sandboxes of; scripts/engines builds it.
+const testImage = "pocketdock-test/busybox"
+
+// uniqueName is a container's name that nobody has.
+func uniqueName() string {
+	var b [4]byte
+	rand.Read(b[:])
+	return "pdt-" + hex.EncodeToString(b[:])
 }
 
 // TestSuiteScripts runs the scripts on each engine.
@@ -53,10 +104,19 @@ func TestSuiteScripts(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					env.Defer(func() { os.RemoveAll(state) })
-					env.Setenv("POCKETDOCK_SOCKET", e.Socket)
-					env.Setenv("POCKETDOCK_STATE_DIR", state)
-					env.Setenv("XDG_RUNTIME_DIR", os.Getenv("XDG_RUNTIME_DIR"))
+					box := uniqueName()
+					env.Defer(func() {
+						if err := removeAll(&pocketdock.Client{Socket: e.Socket, StateDir: state}, "pocketdock-test/"+box+":v1", "pocketdock/"+box+":latest"); err != nil {
+							t.Error(err)
+						}
+						os.RemoveAll(state)
+					})
+					for name, value := range map[string]string{
+						"POCKETDOCK_SOCKET": e.Socket, "POCKETDOCK_STATE_DIR": state, "XDG_RUNTIME_DIR": os.Getenv("XDG_RUNTIME_DIR"),
+						"IMAGE": testImage, "BOX": box, "BOX2": box + "-second", "ESC": "\x1b",
+					} {
+						env.Setenv(name, value)
+					}
 					return nil
 				},
 			})
@@ -64,5 +124,28 @@ func TestSuiteScripts(t *testing.T) {
 	}
 }
 
-// TestRootless runs the scripts as the user of the rootless engine.
+// removeAll removes what a test has left on an engine.
+func removeAll(c *pocketdock.Client, images ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := eachSandbox(ctx, c, func(box *pocketdock.Container) error { return box.Destroy(ctx) }); err != nil {
+		return err
+	}
+	// Those that got a name and lost it to a later one, too.
+	if _, err := c.PruneImages(ctx, pocketdock.PruneOptions{}); err != nil {
+		return err
+	}
+	for _, image := range images {
+		ok, err := c.ImageExists(ctx, image)
+		if ok {
+			err = c.RemoveImage(ctx, image)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestRootless runs the tests on engines as the user of the rootless engine.
 func TestRootless(t *testing.T) { enginetest.Rootless(t, "^TestSuite") }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pocketdock/pocketdock"
+)
+
+// unknownCommand is the error for a word that is no command.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	err := fmt.Errorf("%s is not a command", args[0])
+	if ours, ok := otherWords[args[0]]; ok {
+		err = fmt.Errorf("%w; here that is %s", err, ours)
+	} else if near := nearest(args[0], names); near != "" {
+		err = fmt.Errorf("%w; did you mean %s?", err, near)
+	}
+	return usageError{cmd, err}
+}
+
+// otherWords are what other container tools call what we have: their users
+// type them first.
+var otherWords = map[string]string{
+	"start": "resume, or create for a new one", "restart": "reboot", "exec": "run", "new": "create", "up": "create",
+	"delete": "shutdown", "remove": "shutdown", "destroy": "shutdown", "down": "shutdown",
+	"cp": "push and pull", "copy": "push and pull", "commit": "snapshot", "save": "export", "load": "import",
+	"inspect": "info", "stats": "status, or info CONTAINER", "top": "ps", "images": "profiles", "rmi": "prune --images",
+	"ssh": "shell", "enter": "shell", "bash": "shell", "sh": "shell",
+}
+
+// didYouMean names the container or profile that a mistyped name was probably meant to
+// be; it asks the engine, so it is for when something has failed already.
+func (a *app) didYouMean(ctx context.Context, err error) string {
+	if ie, ok := errors.AsType[*pocketdock.ImageError](err); ok {
+		return a.nearProfile(ie.Image)
+	}
+	ce, ok := errors.AsType[*pocketdock.ContainerError](err)
+	if !ok || ce.Kind != pocketdock.ErrContainerNotFound {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	list, err := a.client.List(ctx, pocketdock.ListOptions{})
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, it := range list {
+		names = append(names, it.Name)
+	}
+	return nearest(ce.Container, names)
+}
+
+// nearProfile names the profile that a mistyped one was probably meant to be,
+// given the image that it would have.
+func (a *app) nearProfile(image string) string {
+	list := pocketdock.Profiles()
+	if a.workplace != nil {
+		list = append(list, a.workplace.ownProfiles()...)
+	}
+	name, ok := strings.CutPrefix(strings.TrimSuffix(image, ":latest"), "pocketdock/")
+	var names []string
+	for _, p := range list {
+		if p.Image() == image {
+			return "" // it is only not built
+		}
+		names = append(names, p.Name)
+	}
+	if near := nearest(name, names); ok && near != "" {
+		return "--profile " + near
+	}
+	return ""
+}
+
+// nearest is the candidate that word is probably a mistyped form of, or empty.
+func nearest(word string, candidates []string) string {
+	best, limit := "", max(2, len(word)/3)+1
+	for _, c := range candidates {
+		d := distance(strings.ToLower(word), strings.ToLower(c))
+		if d > 0 && len(word) > 1 && strings.HasPrefix(c, word) {
+			d = 1
+		}
+		if d < limit && d < max(len(word), len(c)) {
+			best, limit = c, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, drop, change or swap with the
+// next one that makes a into b.
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	const long = 200 // no name of ours is longer
+	if len(x) > long || len(y) > long {
+		return max(len(x), len(y))
+	}
+	rows := [3][]int{make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)}
+	for j := range rows[1] {
+		rows[1][j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		two, one, now := rows[0], rows[1], rows[2]
+		now[0] = i
+		for j := 1; j <= len(y); j++ {
+			change := one[j-1]
+			if x[i-1] != y[j-1] {
+				change++
+			}
+			now[j] = min(change, one[j]+1, now[j-1]+1)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				now[j] = min(now[j], two[j-2]+1)
+			}
+		}
+		rows = [3][]int{one, now, two}
+	}
+	return rows[1][len(y)]
+}
