@@ -10,6 +10,8 @@ packages_of() {
 	podman) echo podman crun runc catatonit netavark aardvark-dns iptables iproute2 ;;
 	rootless) echo podman crun runc catatonit netavark aardvark-dns uidmap slirp4netns passt fuse-overlayfs ;;
 	images) echo busybox-static mmdebstrap debian-archive-keyring ;;
+	# For the tests that type into a terminal, for scripts/clients, and to check images.
+	tools) echo tmux procps vim-tiny htop less nodejs npm erofs-utils ;;
 	esac
 }
 
@@ -23,6 +25,9 @@ install_packages() {
 	} | tr ' ' '\n' | sort --unique)
 	if command -v dockerd >/dev/null; then # docker-ce, say; docker.io would replace it
 		mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | grep --invert-match --line-regexp docker.io)
+	fi
+	if command -v npm >/dev/null; then # of another origin, whose packages exclude Debian's
+		mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | grep --invert-match --line-regexp -e nodejs -e npm)
 	fi
 	mapfile -t missing < <(comm -23 <(printf '%s\n' "${wanted[@]}") \
 		<(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null |
