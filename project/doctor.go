@@ -77,15 +77,18 @@ func (r *Report) ok(id, format string, args ...any) {
 	r.add(Finding{ID: id, What: fmt.Sprintf(format, args...)})
 }
 
-// engineWait bounds everything that is asked of an engine: one that hangs is a
-// finding, too.
-const engineWait = 30 * time.Second
+// engineWait bounds what is asked of an engine, first about itself and then
+// about a project's containers: one that hangs is a finding, too.
+var engineWait = 30 * time.Second
+
+// asking is a context of engineWait.
+func asking(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, engineWait, fmt.Errorf("no answer within %v", engineWait))
+}
 
 // Doctor looks at the engine, at this machine, and at a project (nil: none).
 // It changes nothing. A check that cannot be made is a finding.
 func Doctor(ctx context.Context, client *pocketdock.Client, p *Project) *Report {
-	ctx, cancel := context.WithTimeoutCause(ctx, engineWait, fmt.Errorf("no answer within %v", engineWait))
-	defer cancel()
 	r := &Report{}
 	r.checkEngine(ctx, client)
 	r.checkState(client)

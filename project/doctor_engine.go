@@ -16,6 +16,8 @@ import (
 // checkEngine looks at what decides whether sandboxes run, are isolated and
 // are limited.
 func (r *Report) checkEngine(ctx context.Context, client *pocketdock.Client) {
+	ctx, cancel := asking(ctx)
+	defer cancel()
 	d, err := client.EngineDetails(ctx)
 	if err != nil {
 		f := Finding{ID: "engine-reachable", Severity: Problem, What: oneLine(err.Error()), Why: "no sandbox can be made without an engine",

@@ -51,6 +51,8 @@ func (r *Report) checkProject(ctx context.Context, client *pocketdock.Client, p 
 		r.add(Finding{ID: "instances", Severity: Problem, What: oneLine(err.Error()), Why: "nothing can be recorded", Fix: "ls -la " + shellWord(filepath.Join(p.dir, dirName))})
 		return
 	}
+	ctx, cancel := asking(ctx)
+	defer cancel()
 	listed := false
 	if r.Engine != nil {
 		items, err := client.List(ctx, pocketdock.ListOptions{})

@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) (int, error) {
+	engineWait = 5 * time.Minute // several suites at once make an engine slow
 	state, err := os.MkdirTemp("", "pd")
 	if err != nil {
 		return 1, err
@@ -93,7 +94,7 @@ func create(t testing.TB, e testEngine, o pocketdock.CreateOptions) *pocketdock.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := testContext(30 * time.Second)
+		ctx, cancel := testContext(2 * time.Minute)
 		defer cancel()
 		if err := box.Destroy(ctx); err != nil {
 			t.Errorf("removing %s: %v", box, err)

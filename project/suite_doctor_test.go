@@ -27,6 +27,9 @@ func TestSuiteDoctor(t *testing.T) {
 			t.Helper()
 			r = Doctor(ctx, e.client, p)
 			wellFormed(t, r)
+			if r.Engine == nil || len(findings(r, "engine-list")) > 0 {
+				t.Fatalf("the engine did not answer: %+v", r.Findings)
+			}
 			m := map[string][]Finding{}
 			for _, f := range r.Findings {
 				// What this machine's engine lacks is not the project's.
@@ -179,7 +182,7 @@ func startAndLeave(t *testing.T, e testEngine) string {
 	}
 	name := strings.TrimSpace(string(out))
 	t.Cleanup(func() {
-		ctx, cancel := testContext(30 * time.Second)
+		ctx, cancel := testContext(2 * time.Minute)
 		defer cancel()
 		box, err := e.client.Get(ctx, name)
 		if err == nil {

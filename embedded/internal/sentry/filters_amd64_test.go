@@ -1,4 +1,6 @@
-//go:build linux && !noembedded
+//go:build linux && !noembedded && !race
+
+// With the race detector gVisor has other filters.
 
 package sentry
 
