@@ -5,11 +5,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/pocketdock/pocketdock"
-	"github.com/pocketdock/pocketdock/internal/pattern"
 )
 
-// bareWord needs no quotes in a shell.
-var bareWord = pattern.New(`^[A-Za-z0-9_@%+=:,./-]+$`)
+// bareWord reports that a word needs no quotes in a shell.
+func bareWord(w string) bool {
+	return w != "" && strings.IndexFunc(w, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_@%+=:,./-", r))
+	}) < 0
+}
 
 // commandText is a command as a shell would take it, without its environment
 // and without what looks like a secret among its arguments.
@@ -27,7 +30,7 @@ func commandText(cmd pocketdock.Command) string {
 func quoteAll(words []string) []string {
 	out := make([]string, len(words))
 	for i, w := range words {
-		if out[i] = w; !bareWord.MatchString(w) {
+		if out[i] = w; !bareWord(w) {
 			out[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 		}
 	}

@@ -60,6 +60,10 @@ const (
 	// flushDelay is how long it is held at most. Who follows a log sees it so
 	// much later, and a program that is killed has lost so much of it.
 	flushDelay = 100 * time.Millisecond
+	// beginDelay is how long it may take until a log tells that a command has
+	// begun: one that a program began so shortly before it was killed may be in
+	// no log.
+	beginDelay = 10 * time.Millisecond
 	// maxHeld is where a command waits for the disk.
 	maxHeld = 4 << 20
 	// joinTime is how long output goes into the same line.
@@ -72,6 +76,8 @@ func (i *Instance) Record(kind Kind, cmd pocketdock.Command, l Logging) *Recorde
 	r.entry.Cmd, r.entry.CmdCut = cutText(commandText(cmd), maxCmd)
 	if kind == KindRun {
 		if f := i.idleLog(l); f != nil {
+			// One write does for all of a command that is over soon.
+			r.timer = time.AfterFunc(beginDelay, r.flush)
 			r.begin(f)
 			return r
 		}
@@ -79,6 +85,7 @@ func (i *Instance) Record(kind Kind, cmd pocketdock.Command, l Logging) *Recorde
 	// A command takes a while to start; the file is made meanwhile.
 	i.background.Go(func() {
 		r.open()
+		r.flush()
 		i.rotate(l)
 	})
 	return r
@@ -89,6 +96,7 @@ func (i *Instance) recordAt(e Entry, l Logging) *Recorder {
 	r := i.newRecorder(e, l)
 	r.past = true
 	r.open()
+	r.flush()
 	return r
 }
 

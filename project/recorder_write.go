@@ -20,7 +20,7 @@ func (r *Recorder) open() {
 	r.begin(f)
 }
 
-// begin writes the command into a file, at its end.
+// begin has the command written into a file, at its end, with what comes next.
 func (r *Recorder) begin(f *logFile) {
 	defer close(r.opened)
 	r.disk.Lock()
@@ -28,7 +28,6 @@ func (r *Recorder) begin(f *logFile) {
 	r.log, r.file, r.size = f, f.file, f.size
 	r.entry.Log, r.entry.At = f.name, f.size
 	r.buf = appendHeader(r.buf[:0], &r.entry, pid)
-	r.write(r.buf)
 }
 
 // pid is this program's; asking each time is a system call.
@@ -72,7 +71,6 @@ func (r *Recorder) drain(end func()) {
 		r.done = true
 	}
 	r.mu.Unlock()
-	r.buf = r.buf[:0]
 	r.encode(&head)
 	r.encode(&tail)
 	if end != nil {
@@ -81,6 +79,7 @@ func (r *Recorder) drain(end func()) {
 		end()
 	}
 	r.write(r.buf)
+	r.buf = r.buf[:0]
 	for _, q := range []*queue{&head, &tail} {
 		for _, b := range q.blocks {
 			free(b.data)

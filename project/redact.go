@@ -26,7 +26,10 @@ var (
 func RedactArgs(args []string) []string {
 	out := make([]string, len(args))
 	for i, a := range args {
-		out[i] = userinfo.ReplaceAllString(a, "${1}"+redacted+"@")
+		out[i] = a
+		if strings.Contains(a, "://") {
+			out[i] = userinfo.ReplaceAllString(a, "${1}"+redacted+"@")
+		}
 		prev := ""
 		if i > 0 {
 			prev = args[i-1]
@@ -45,9 +48,11 @@ func RedactArgs(args []string) []string {
 			out[i] = "-e" + name + "=" + redacted
 			continue
 		}
-		if m := assignment.FindStringSubmatch(a); m != nil && secretName.MatchString(m[1]) {
-			out[i] = m[1] + m[2] + redacted
-			continue
+		if strings.ContainsAny(a, "=:") {
+			if m := assignment.FindStringSubmatch(a); m != nil && secretName.MatchString(m[1]) {
+				out[i] = m[1] + m[2] + redacted
+				continue
+			}
 		}
 		if strings.HasPrefix(prev, "--") && !strings.Contains(prev, "=") && secretName.MatchString(prev) && !strings.HasPrefix(a, "-") {
 			out[i] = redacted
