@@ -170,21 +170,15 @@ func second[T any](_ T, err error) error { return err }
 // one that ignores signals, and the session goes on with its state and its
 // jobs.
 func TestSuiteSessionInterrupt(t *testing.T) {
-	const stubborn = "trap - INT; sh -c 'trap \"\" INT TERM; while :; do sleep 1; done'"
-	embedded := os.Getenv("POCKETDOCK_TEST_EMBEDDED") != ""
 	onShells(t, func(t *testing.T, s *pocketdock.Session) {
 		send(t, s, "x=kept; sleep 1000 & job=$!")
 		for _, text := range []string{
 			"printf partial; sleep 1000; echo not this",
 			"while :; do :; done",
 			"trap '' INT; sleep 1000",
-			stubborn,
+			"trap - INT; sh -c 'trap \"\" INT TERM; while :; do sleep 1; done'",
 			"cat /dev/zero | sleep 1000",
 		} {
-			if text == stubborn && embedded {
-				send(t, s, "trap - INT") // the rest may take dash with it there, see docs/rough-edges.md
-				continue
-			}
 			begun := time.Now()
 			res, err := s.SendAndWait(t.Context(), text, pocketdock.SendOptions{Timeout: 200 * time.Millisecond, Grace: 300 * time.Millisecond})
 			if err != nil {

@@ -27,8 +27,9 @@ type command struct {
 	timer       *time.Timer
 	answers     []byte // see wire.Send.Answer
 
-	done chan struct{} // closed when it has ended
-	sync chan struct{} // closed when all that was written for it was read
+	done  chan struct{} // closed when it has ended
+	sync  chan struct{} // closed when all that was written for it was read
+	again chan struct{} // has something when it was interrupted once more
 }
 
 // ticksPerSecond is the unit of start times in /proc/PID/stat, on every
@@ -141,27 +142,53 @@ func (c *command) interrupt() error {
 	again := c.interrupted
 	c.interrupted = true
 	c.mu.Unlock()
-	err := c.s.a.procs.signal(c.s.p, unix.SIGINT, true)
-	if again || err != nil {
+	if err := c.s.a.procs.signal(c.s.p, unix.SIGINT, true); err != nil {
 		return err
 	}
-	go func() {
-		const tries = 20
-		tick := time.NewTicker(syncTime / tries)
-		defer tick.Stop()
-		for i := range tries {
-			if i%4 == 0 {
-				c.s.write(c.send.Sync)
-			}
-			select {
-			case <-c.sync:
-				return
-			case <-tick.C:
-				c.interruptMissed()
-			}
-		}
-	}()
+	if !again {
+		go c.askAgain()
+		return nil
+	}
+	select {
+	case c.again <- struct{}{}:
+	default: // it has not yet noticed the one before
+	}
 	return nil
+}
+
+// askAgain asks for the end of an interrupted command, after each interrupt: an
+// answer that was under way may have gone with what the shell dropped.
+func (c *command) askAgain() {
+	for {
+		c.ask()
+		select {
+		case <-c.sync:
+			return
+		case <-c.done:
+			return
+		case <-c.again:
+		}
+	}
+}
+
+// ask does so until there is an answer, or another interrupt, for syncTime.
+func (c *command) ask() {
+	const tries = 20
+	tick := time.NewTicker(syncTime / tries)
+	defer tick.Stop()
+	for i := 0; i < tries; i++ {
+		if i%4 == 0 {
+			c.s.write(c.send.Sync)
+		}
+		select {
+		case <-c.sync:
+			return
+		case <-c.again:
+			i = -1
+		case <-tick.C:
+			c.interruptMissed()
+		}
+	}
 }
 
 // interruptMissed sends SIGINT to those who should have died of it and live: a
@@ -190,14 +217,20 @@ func (c *command) expire() {
 	c.stop()
 }
 
+// returnTime is how long a session may at least take to come back to itself
+// when what its command had started is dead.
+const returnTime = 2 * time.Second
+
 // stop ends the command and leaves the session: an interrupt, then SIGKILL to
 // what the command has started, and only if that is not enough, to the session.
 func (c *command) stop() {
 	grace := graceOf(c.send.GraceMS)
 	c.interrupt()
 	begun := time.Now()
-	tick := time.NewTicker(max(min(grace, 100*time.Millisecond), time.Millisecond))
+	pause := max(min(grace, 100*time.Millisecond), time.Millisecond)
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
+	interrupt := grace
 	for {
 		select {
 		case <-c.done:
@@ -207,13 +240,18 @@ func (c *command) stop() {
 		if closed(c.done) {
 			return
 		}
-		switch waited := time.Since(begun); {
-		case waited > 2*grace:
+		waited := time.Since(begun)
+		if waited > grace+max(grace, returnTime) {
 			c.s.p.kill()
 			return
-		case waited > grace:
+		}
+		if waited > grace {
 			c.killStarted()
+		}
+		if waited > interrupt {
 			c.interrupt()
+			pause *= 2 // a busy machine's shell needs longer to answer
+			interrupt = waited + pause
 		}
 	}
 }

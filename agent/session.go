@@ -149,7 +149,7 @@ func (s *session) offsets() (at [2]int64) {
 
 // begin makes a command the session's. Its turn must have come.
 func (s *session) begin(send *wire.Send) *command {
-	c := &command{s: s, send: send, tick: clockTick(), at: s.offsets(), done: make(chan struct{}), sync: make(chan struct{})}
+	c := &command{s: s, send: send, tick: clockTick(), at: s.offsets(), done: make(chan struct{}), sync: make(chan struct{}), again: make(chan struct{}, 1)}
 	s.mu.Lock()
 	s.current = c
 	s.mu.Unlock()
