@@ -64,8 +64,11 @@ type Command struct {
 	// Capabilities to give the command, of those that the container has, by
 	// name without CAP_; "ALL" for all of them. Nil: none.
 	Capabilities []string
-	// LogLimit is how much of each output stream of a detached process is
-	// kept in the container, in bytes; the oldest bytes go first. 0: 1 MiB.
+	// LogLimit is how much of each output stream is kept in the container, in
+	// bytes; the oldest bytes go first. 0: 1 MiB of a detached process, and of
+	// every one in a container that has a [CreateOptions.ProjectDir], where the
+	// project's history finds it; otherwise nothing. Negative: as 0, but nothing
+	// in a project's container, either.
 	LogLimit int64
 }
 
@@ -131,11 +134,11 @@ func (cmd *Command) resolve() (*wire.Start, *source, error) {
 	}
 	s := &wire.Start{
 		ID: cmd.ID, Argv: cmd.Args, Env: envList(cmd.Env), Dir: cmd.Dir, User: cmd.User,
-		Stdin: cmd.Stdin != nil, GraceMS: cmd.Grace.Milliseconds(), LogLimit: cmd.LogLimit,
+		Stdin: cmd.Stdin != nil, GraceMS: cmd.Grace.Milliseconds(), LogLimit: max(0, cmd.LogLimit),
 		Caps: cmd.Capabilities, SoftMS: cmd.SoftTimeout.Milliseconds(),
 	}
-	if cmd.Grace < 0 || cmd.SoftTimeout < 0 || cmd.LogLimit < 0 {
-		return nil, nil, invalidf("command: Grace, SoftTimeout and LogLimit must not be negative")
+	if cmd.Grace < 0 || cmd.SoftTimeout < 0 {
+		return nil, nil, invalidf("command: Grace and SoftTimeout must not be negative")
 	}
 	for _, name := range slices.Sorted(maps.Keys(cmd.Rlimits)) {
 		l := cmd.Rlimits[name]

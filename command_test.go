@@ -31,7 +31,6 @@ func TestResolve(t *testing.T) {
 		{"a bad variable", Command{Args: []string{"x"}, Env: map[string]string{"A=": "b"}}, nil, "A="},
 		{"negative grace", Command{Args: []string{"x"}, Grace: -1}, nil, "negative"},
 		{"negative soft timeout", Command{Args: []string{"x"}, SoftTimeout: -1}, nil, "negative"},
-		{"negative log limit", Command{Args: []string{"x"}, LogLimit: -1}, nil, "negative"},
 	} {
 		s, src, err := tt.cmd.resolve()
 		if tt.argv == nil {

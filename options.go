@@ -80,7 +80,9 @@ type CreateOptions struct {
 	// Project that the container belongs to. Empty: none.
 	Project string
 	// ProjectDir is the directory of that project on this host, absolute, where
-	// its records are; see [Container.ProjectDir]. Empty: none.
+	// its records are; see [Container.ProjectDir]. What any program runs in the
+	// container is kept there until these records have it, see [Command.LogLimit].
+	// Empty: none.
 	ProjectDir string
 	// Persist says that the container is meant to outlive the program that
 	// made it: only a name or ID removes it.

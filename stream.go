@@ -61,6 +61,10 @@ type Stream struct {
 	once sync.Once
 }
 
+// projectLog is how much is kept of each stream of a command in a container of a
+// project, until its history has it.
+const projectLog = 1 << 20
+
 // Stream starts a command; its output is read while it runs. The caller must
 // call Result or Close. If ctx ends, the command and all that it started are
 // killed.
@@ -68,6 +72,9 @@ func (c *Container) Stream(ctx context.Context, cmd Command) (*Stream, error) {
 	start, src, err := cmd.resolve()
 	if err != nil {
 		return nil, err
+	}
+	if c.project != "" && cmd.LogLimit == 0 {
+		start.LogLimit = projectLog
 	}
 	timeout := cmp.Or(cmd.Timeout, c.timeout)
 	s := &Stream{c: c}

@@ -24,8 +24,9 @@ const collectPause = 20 * time.Millisecond
 // before it can be locked.
 const newborn = 10 * time.Second
 
-// Collect records what ended unrecorded: detached processes, by whichever
-// program they were started, and commands whose program was killed. It
+// Collect records what ended unrecorded, by whichever program it was started:
+// detached processes, commands in a container that knows its project
+// ([pocketdock.CreateOptions.ProjectDir]), and those whose program was killed. It
 // returns how many entries the history got. Whoever is about to read the
 // history or the logs calls it before. Without a container (nil), or where
 // that does not run, only what is on disk is looked after.
@@ -228,7 +229,7 @@ func endLog(f *os.File, e *Entry) error {
 	return nil
 }
 
-// processes records the detached processes that have ended.
+// processes records the processes that have ended and that the container kept.
 func (c *collection) processes(ctx context.Context) error {
 	if c.box == nil {
 		return nil
@@ -247,7 +248,8 @@ func (c *collection) processes(ctx context.Context) error {
 	for _, p := range list {
 		seen[p.ID] = true
 		_, ours := c.started[p.ID]
-		if p.Running || c.ended[p.ID] || !p.Detached && !ours {
+		kept := c.logging.AutoLog && c.box.ProjectDir() != ""
+		if p.Running || c.ended[p.ID] || !p.Detached && !ours && !kept {
 			continue
 		}
 		if err := c.process(ctx, &p); err != nil {
@@ -272,6 +274,9 @@ func (c *collection) lost(seen map[string]bool, why string) {
 // process records one process with what its log in the container still has.
 func (c *collection) process(ctx context.Context, p *pocketdock.ProcessInfo) error {
 	e := Entry{Time: p.Started, Type: KindDetach, ID: p.ID}
+	if _, ours := c.started[p.ID]; !ours && !p.Detached {
+		e.Type = KindRun
+	}
 	if s, ok := c.started[p.ID]; ok {
 		e.Cmd, e.CmdCut = s.Cmd, s.CmdCut
 	} else {

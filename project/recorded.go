@@ -2,6 +2,7 @@ package project
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"iter"
@@ -36,6 +37,7 @@ const defaultMaxOutput = 10 << 20
 // Run is [pocketdock.Container.Run], recorded. The record is on its way to
 // the disk when it returns.
 func (c *Recorded) Run(ctx context.Context, cmd pocketdock.Command) (*pocketdock.Result, error) {
+	cmd = notKept(cmd)
 	if c.inst == nil {
 		return c.Container.Run(ctx, cmd)
 	}
@@ -54,6 +56,13 @@ func (c *Recorded) Run(ctx context.Context, cmd pocketdock.Command) (*pocketdock
 	}
 	rec.Finish(res, err)
 	return res, err
+}
+
+// notKept has the container keep nothing of a command, unless it is to: it is
+// recorded here, or not at all.
+func notKept(cmd pocketdock.Command) pocketdock.Command {
+	cmd.LogLimit = cmp.Or(cmd.LogLimit, -1)
+	return cmd
 }
 
 // A tee records output and passes it on, to the caller's writer or to what
@@ -105,7 +114,7 @@ func (c *Recorded) Stream(ctx context.Context, cmd pocketdock.Command) (*Recorde
 	if c.inst != nil {
 		rec = c.inst.Record(KindRun, cmd, c.logging)
 	}
-	s, err := c.Container.Stream(ctx, cmd)
+	s, err := c.Container.Stream(ctx, notKept(cmd))
 	if err != nil {
 		if rec != nil {
 			rec.Finish(nil, err)

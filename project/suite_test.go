@@ -246,6 +246,62 @@ func TestSuiteCollect(t *testing.T) {
 	})
 }
 
+// TestSuiteCollectRuns: a plain Run of another program is recorded, too, where
+// the container knows its project; one that was recorded is not once more.
+func TestSuiteCollectRuns(t *testing.T) {
+	onEngines(t, func(t *testing.T, e testEngine) {
+		ctx := t.Context()
+		p := newProject(t, "")
+		o := pocketdock.CreateOptions{Persist: true, ProjectDir: p.Dir()}
+		created := create(t, e, o)
+		i := instanceOf(t, p, created, o)
+		l := DefaultLogging()
+		box, err := e.client.Get(ctx, created.ID()) // as another program has it
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := i.Recorded(box, l).Run(ctx, pocketdock.Argv("echo", "recorded")); err != nil {
+			t.Fatal(err)
+		}
+		plain := pocketdock.Shell("echo plain; echo oh >&2; kill -TERM $$")
+		res, err := box.Run(ctx, plain)
+		if err != nil || res.Signal != 15 || string(res.Stdout) != "plain\n" {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		late := pocketdock.Argv("sleep", "1000")
+		late.Timeout = time.Millisecond
+		if res, err := box.Run(ctx, late); err != nil || !res.TimedOut {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		hidden := pocketdock.Argv("echo", "hidden")
+		hidden.LogLimit = -1
+		if _, err := box.Run(ctx, hidden); err != nil {
+			t.Fatal(err)
+		}
+		off := l
+		off.AutoLog = false
+		if n, err := i.Collect(ctx, box, off); err != nil || n != 0 {
+			t.Errorf("with auto_log off: %d, %v", n, err)
+		}
+		for _, want := range []int{2, 0} {
+			if n, err := i.Collect(ctx, box, l); err != nil || n != want {
+				t.Errorf("%d collected, %v; want %d", n, err, want)
+			}
+		}
+		h, err := i.History(HistoryOptions{Type: KindRun})
+		if err != nil || len(h) != 3 {
+			t.Fatalf("%+v, %v", h, err)
+		}
+		out, errs, _, _ := readAll(t, i, h[1].Log, h[1].At)
+		if h[1].Signal != 15 || h[1].ID != res.ID || out != "plain\n" || errs != "oh\n" || !strings.Contains(h[1].Cmd, "echo plain") {
+			t.Errorf("%+v: %q %q", h[1], out, errs)
+		}
+		if !h[2].TimedOut || h[2].Cmd != "sleep 1000" {
+			t.Errorf("%+v", h[2])
+		}
+	})
+}
+
 // TestSuiteNotRecorded: without AutoLog, or without an instance, nothing is
 // written and everything works.
 func TestSuiteNotRecorded(t *testing.T) {

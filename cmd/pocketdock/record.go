@@ -94,6 +94,7 @@ func (b *recordedBox) session(cmd pocketdock.Command) *project.Recorder {
 
 // runSession runs a shell that reads a script, recorded as a session.
 func (b *recordedBox) runSession(ctx context.Context, cmd pocketdock.Command) (*pocketdock.Result, error) {
+	cmd.LogLimit = -1 // it is recorded here, or not at all
 	rec := b.session(cmd)
 	if rec == nil {
 		return b.Container.Run(ctx, cmd)
