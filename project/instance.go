@@ -45,7 +45,9 @@ type Instance struct {
 	idleMu sync.Mutex
 	idle   []*logFile
 
-	background sync.WaitGroup // rotations
+	flushes flusher
+
+	background sync.WaitGroup // rotations, and flushes
 	rotateMu   sync.Mutex
 	rotated    time.Time // the last time
 	fresh      int       // logs begun since
@@ -73,6 +75,7 @@ func (i *Instance) Close() error {
 	if i == nil {
 		return nil
 	}
+	i.flushes.stop()
 	i.background.Wait()
 	i.closeIdle()
 	i.rotateRest()

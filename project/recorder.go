@@ -36,7 +36,7 @@ type Recorder struct {
 	came    int64      // bytes for tail since it was written
 	writing bool       // writer has been told to flush
 	writer  sync.WaitGroup
-	timer   *time.Timer
+	due     time.Time // when what is held is written; zero: nothing is held
 	done    bool
 
 	disk    sync.Mutex    // of what follows
@@ -77,8 +77,10 @@ func (i *Instance) Record(kind Kind, cmd pocketdock.Command, l Logging) *Recorde
 	if kind == KindRun {
 		if f := i.idleLog(l); f != nil {
 			// One write does for all of a command that is over soon.
-			r.timer = time.AfterFunc(beginDelay, r.flush)
 			r.begin(f)
+			r.mu.Lock()
+			r.flushIn(beginDelay)
+			r.mu.Unlock()
 			return r
 		}
 	}
@@ -124,12 +126,12 @@ func (r *Recorder) Output(stream pocketdock.OutputStream, p []byte) {
 	if n < len(p) {
 		r.addTail(stream, ms, p[n:])
 	}
-	if r.timer == nil {
+	if r.due.IsZero() {
 		delay := flushDelay
 		if r.first == 0 {
 			delay = tailDelay
 		}
-		r.timer = time.AfterFunc(delay, r.flush)
+		r.flushIn(delay)
 	}
 	full := r.head.size() >= maxHeld
 	if r.head.size() >= flushSize && !r.writing && !full {

@@ -3,6 +3,7 @@ package project
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/pocketdock/pocketdock"
 )
@@ -63,10 +64,7 @@ func (r *Recorder) drain(end func()) {
 	r.mu.Lock()
 	head, tail := r.head, r.tail
 	r.head, r.tail, r.came, r.writing = queue{}, queue{}, 0, false
-	if r.timer != nil {
-		r.timer.Stop()
-		r.timer = nil
-	}
+	r.due = time.Time{}
 	if end != nil {
 		r.done = true
 	}
