@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pocketdock/pocketdock/internal/engine"
+	"github.com/pocketdock/pocketdock/internal/pattern"
 )
 
 // ImageInfo describes an image.
@@ -96,13 +97,30 @@ func (c *Client) Tag(ctx context.Context, image, name string) error {
 	return c.imageErr(e.JSON(ctx, "POST", "/images/"+image+"/tag", q, nil, nil), "tag image "+image, image)
 }
 
-// checkNewName refuses what an image cannot be named: a digest is given by its
-// content.
+// newName is what an image can be named, as the distribution project's
+// reference package has it: a registry's host, if any, a path, and a tag.
+var newName = pattern.New(`^((localhost|[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+|[a-zA-Z0-9.-]+:[0-9]+|\[[0-9a-fA-F:]+\](:[0-9]+)?)(:[0-9]+)?/)?` +
+	`[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?$`)
+
+// hexID is taken for an image's ID.
+var hexID = pattern.New(`^[0-9a-f]{64}$`)
+
+// checkNewName refuses what an image cannot be named, before an engine makes it:
+// Docker would keep it without a name.
 func checkNewName(name string) error {
-	if strings.ContainsRune(name, '@') {
-		return invalidf("image name %q: a new name has no digest", name)
+	if err := checkImage(name); err != nil {
+		return err
 	}
-	return checkImage(name)
+	repo, _ := splitTag(name)
+	switch {
+	case strings.ContainsRune(name, '@'):
+		return invalidf("image name %q: a new name has no digest", name)
+	case !newName.MatchString(name), len(repo) > 255:
+		return invalidf("image name %q: a name is lower-case letters and digits, with single '.', '_' or '-' between, in parts with '/' between, and a tag behind ':'", name)
+	case hexID.MatchString(repo):
+		return invalidf("image name %q: it would be taken for an ID", name)
+	}
+	return nil
 }
 
 // splitTag splits "name:tag"; the tag of a plain name is latest. A colon

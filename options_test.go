@@ -105,6 +105,21 @@ func TestCheckImage(t *testing.T) {
 	}
 }
 
+func TestCheckNewName(t *testing.T) {
+	for _, good := range []string{"debian", "debian:bookworm-slim", "a.b_c__d---e/f:V1.0-x_", "localhost/x:1", "Registry.Example:5000/a/b:c",
+		"host:5000/a", "[::1]:5000/a", "127.0.0.1/a", strings.Repeat("a", 255), "x:" + strings.Repeat("a", 128), strings.Repeat("a", 63)} {
+		if err := checkNewName(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"", "A", "Walk/Snap:1", "a/B", "a..b", "a___b", "-a", "a-", "a/", "a//b", "a:", "a:-x", "a:b:c", "a:b/c", "x@sha256:0123", "x y",
+		strings.Repeat("a", 256), "x:" + strings.Repeat("a", 129), strings.Repeat("a", 64), "sha256:" + strings.Repeat("a", 64) + "\n"} {
+		if err := checkNewName(bad); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "image") {
+			t.Errorf("%.40q: %v", bad, err)
+		}
+	}
+}
+
 func TestSplitTag(t *testing.T) {
 	for _, tt := range []struct{ in, repo, tag string }{
 		{"x", "x", "latest"},

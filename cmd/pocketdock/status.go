@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -98,11 +99,7 @@ func (a *app) uses(ctx context.Context, list []pocketdock.ListItem) []boxStatusJ
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			u := boxStatusJSON{Name: it.Name, Image: it.Image, Memory: -1}
-			box, err := a.client.Get(ctx, it.ID)
-			var i *pocketdock.Info
-			if err == nil {
-				i, err = box.Info(ctx)
-			}
+			i, err := a.use(ctx, it.ID)
 			if err != nil {
 				u.Error = err.Error()
 			} else {
@@ -114,6 +111,19 @@ func (a *app) uses(ctx context.Context, list []pocketdock.ListItem) []boxStatusJ
 	}
 	wg.Wait()
 	return uses
+}
+
+// use asks a sandbox what it uses. Others' are left alone: to ask one means to
+// put an agent into it.
+func (a *app) use(ctx context.Context, id string) (*pocketdock.Info, error) {
+	box, err := a.client.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if box.DataPath() == "" {
+		return nil, errors.New("another user's, or of another state directory: ask it with info")
+	}
+	return box.Info(ctx)
 }
 
 func (a *app) printStatus(s *statusJSON) error {
