@@ -63,6 +63,7 @@ func (c *Client) Sweep(ctx context.Context) (SweepReport, error) {
 	for path, sh := range s.shares() {
 		s.engine(ctx, path, sh)
 	}
+	s.fail(s.dir.SetSwept())
 	slices.Sort(s.report.Containers)
 	return s.report, errors.Join(s.errs...)
 }
@@ -91,8 +92,8 @@ func (c *Client) newSweep() (*sweep, error) {
 	return &sweep{client: c, dir: dir, found: found, dead: coroner{}}, nil
 }
 
-// needed reports that there is something to do, but for containers that are
-// meant to last and may be gone: those can wait.
+// needed reports that there is something to do. Containers that are meant to
+// last may be gone, too; whether they are is asked once a day.
 func (s *sweep) needed() bool {
 	if len(s.found.Waste)+len(s.found.Gone) > 0 {
 		return true
@@ -102,9 +103,15 @@ func (s *sweep) needed() bool {
 			return true
 		}
 	}
+	swept := s.dir.Swept()
 	for _, b := range s.found.Boxes {
-		if k := s.judge(b).kind; k == lost || k == replaced {
+		switch s.judge(b).kind {
+		case lost, replaced:
 			return true
+		case lasting:
+			if time.Since(swept) > missed && time.Since(b.Recorded()) > missed {
+				return true
+			}
 		}
 	}
 	return false

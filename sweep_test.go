@@ -160,6 +160,19 @@ func TestSweepMissing(t *testing.T) {
 	if f.client.SweepNeeded() {
 		t.Error("a start of the command would ask about it")
 	}
+	// Once a day it does.
+	before(t, f.client.StateDir+"/swept")
+	if f.client.SweepNeeded() {
+		t.Error("needed for containers that are new")
+	}
+	before(t, string(unreachable)+"/owner")
+	if !f.client.SweepNeeded() {
+		t.Error("nobody would ever ask about it")
+	}
+	sweep()
+	if f.client.SweepNeeded() {
+		t.Error("needed again at once")
+	}
 }
 
 // TestSweepResident: the key of an agent in somebody else's container goes

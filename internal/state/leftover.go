@@ -129,6 +129,37 @@ func (g Gone) Record() (*Record, time.Time, error) {
 	return r, fi.ModTime(), err
 }
 
+// sweptName is a file that is as old as the last sweep.
+const sweptName = "swept"
+
+// Swept is when a sweep last looked at everything; zero if that is not known.
+func (d Dir) Swept() time.Time { return modTime(filepath.Join(string(d), sweptName)) }
+
+// SetSwept notes that one has. A directory that is not there needs no note.
+func (d Dir) SetSwept() error {
+	path := filepath.Join(string(d), sweptName)
+	now := time.Now()
+	err := os.Chtimes(path, now, now)
+	if errors.Is(err, os.ErrNotExist) {
+		err = os.WriteFile(path, nil, 0o600)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Recorded is when the record was written; zero if that is not known.
+func (b Box) Recorded() time.Time { return modTime(b.recordFile()) }
+
+func modTime(path string) time.Time {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return fi.ModTime()
+}
+
 // missingName marks a directory whose container was not found.
 const missingName = "missing"
 
