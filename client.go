@@ -56,6 +56,27 @@ type EngineInfo struct {
 	Kernel  string // version of the kernel that containers share
 }
 
+// CLI is the engine's own command line, with the option for its socket where
+// that is not the one it looks at by itself: "podman", or
+// "docker -H unix:///run/other.sock". Empty: the embedded engine has none.
+func (e EngineInfo) CLI() string {
+	usual := []string{"/run/docker.sock", "/var/run/docker.sock"}
+	option := " -H "
+	if e.Name == "podman" {
+		usual, option = []string{"/run/podman/podman.sock"}, " --url "
+		if os.Getuid() != 0 {
+			usual[0] = filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "podman/podman.sock")
+		}
+	}
+	switch {
+	case e.Name == engine.EmbeddedName:
+		return ""
+	case slices.Contains(usual, e.Socket):
+		return e.Name
+	}
+	return e.Name + option + "unix://" + e.Socket
+}
+
 // Engine finds the engine, if that was not done before, and describes it.
 func (c *Client) Engine(ctx context.Context) (EngineInfo, error) {
 	e, err := c.open(ctx)

@@ -23,6 +23,7 @@ type Container struct {
 	name    string
 	timeout time.Duration // default of a run; negative: none
 	persist bool
+	managed bool      // it has our label
 	project string    // see ProjectDir
 	box     state.Box // "" if it is not one of ours
 	keyless error     // why a bridged agent of ours cannot be reached
@@ -46,6 +47,13 @@ func (c *Container) DataPath() string { return string(c.box) }
 // for, as [CreateOptions] named it: a label, which says nothing about whether
 // that is there, or still is. Empty: none.
 func (c *Container) ProjectDir() string { return c.project }
+
+// Managed reports whether pocketdock created the container, on this machine or
+// from another: whether it is one of those that [Client.List] lists.
+func (c *Container) Managed() bool { return c.managed }
+
+// Timeout is that of a Run or Stream that sets none; negative: none.
+func (c *Container) Timeout() time.Duration { return c.timeout }
 
 // Socket is the Unix socket of the engine that has the container.
 func (c *Container) Socket() string { return c.engine.Path }
@@ -88,6 +96,7 @@ func inspect(ctx context.Context, e *engine.Engine, ref string) (*apiInspect, er
 func (c *Client) container(e *engine.Engine, in *apiInspect) (*Container, error) {
 	box := &Container{client: c, engine: e, id: in.ID, name: strings.TrimPrefix(in.Name, "/"), timeout: defaultTimeout}
 	labels := in.Config.Labels
+	box.managed = labels[labelManaged] == "true"
 	box.persist, box.project = labels[labelPersist] == "true", labels[labelDir]
 	if d, err := time.ParseDuration(labels[labelTimeout]); err == nil && d != 0 {
 		box.timeout = d

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/pocketdock/pocketdock"
+	"github.com/pocketdock/pocketdock/internal/engine"
 	"github.com/pocketdock/pocketdock/internal/enginetest"
 )
 
@@ -24,6 +26,7 @@ func TestMain(m *testing.M) {
 		"pocketdock": guardedMain,
 		"sandboxes":  listSandboxes,
 		"panics":     panics,
+		"foreign":    foreign,
 		"mcpcall":    mcpCall,
 	})
 }
@@ -79,6 +82,31 @@ func eachSandbox(ctx context.Context, c *pocketdock.Client, do func(*pocketdock.
 	return nil
 }
 
+// foreign makes or removes a container as another tool would: it has no label
+// of ours.
+func foreign() {
+	if err := asAnotherTool(context.Background(), os.Getenv("POCKETDOCK_SOCKET"), os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func asAnotherTool(ctx context.Context, socket, do, name string) error {
+	e, err := engine.Discover(ctx, socket, "")
+	if err != nil {
+		return err
+	}
+	if do == "remove" {
+		return e.JSON(ctx, "DELETE", "/containers/"+name, url.Values{"force": {"1"}}, nil, nil)
+	}
+	body := map[string]any{"Image": testImage, "Entrypoint": []string{"/bin/sleep"}, "Cmd": []string{"100000"},
+		"HostConfig": map[string]any{"NetworkMode": "none", "Init": true}}
+	if err := e.JSON(ctx, "POST", "/containers/create", url.Values{"name": {name}}, body, nil); err != nil {
+		return err
+	}
+	return e.JSON(ctx, "POST", "/containers/"+name+"/start", nil, nil, nil)
+}
+
 // testImage is what scripts make sandboxes of; scripts/engines builds it.
 const testImage = "pocketdock-test/busybox"
 
@@ -109,6 +137,7 @@ func TestSuiteScripts(t *testing.T) {
 						if err := removeAll(&pocketdock.Client{Socket: e.Socket, StateDir: state}, "pocketdock-test/"+box+":v1", "pocketdock/"+box+":latest"); err != nil {
 							t.Error(err)
 						}
+						_ = asAnotherTool(context.Background(), e.Socket, "remove", box+"-second") // of a script that failed
 						os.RemoveAll(state)
 					})
 					for name, value := range map[string]string{

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 
@@ -20,7 +21,8 @@ func (a *app) shutdownCommand() *cobra.Command {
 It asks first, and does not without a terminal: then say --yes.
 
 Of one that the project here has a directory for, that goes, too: its history, its
-logs, and what is in its data/. stop keeps everything.`,
+logs, and what is in its data/. stop keeps everything. A container that pocketdock
+did not create is left alone.`,
 		Example: `  pocketdock shutdown web
   pocketdock list --quiet --project web | xargs pocketdock shutdown --yes`,
 		Args:              atLeast("CONTAINER"),
@@ -38,6 +40,9 @@ logs, and what is in its data/. stop keeps everything.`,
 					if err != nil {
 						return err
 					}
+					if err := a.mayRemove(ctx, box); err != nil {
+						return err
+					}
 					if inst := a.instanceOf(w, box); inst != nil {
 						question += ", and " + inst.Dir() + " with its history and logs"
 					}
@@ -48,6 +53,9 @@ logs, and what is in its data/. stop keeps everything.`,
 			}
 			var mu sync.Mutex // of what is done at the end
 			return a.eachBox(ctx, names, func(ctx context.Context, box *pocketdock.Container) error {
+				if err := a.mayRemove(ctx, box); err != nil {
+					return err
+				}
 				mu.Lock()
 				inst := a.instanceOf(w, box)
 				mu.Unlock()
@@ -63,6 +71,23 @@ logs, and what is in its data/. stop keeps everything.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "kill what runs, without giving it time to end")
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill what runs, without giving it time to end")
 	return cmd
+}
+
+// mayRemove refuses what is somebody else's: names are typed by hand, and
+// engines have containers with data that nobody wants to lose to a wrong one.
+func (a *app) mayRemove(ctx context.Context, box *pocketdock.Container) error {
+	if box.Managed() {
+		return nil
+	}
+	e, err := a.client.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	how := "what made it removes it"
+	if cli := e.CLI(); cli != "" {
+		how = fmt.Sprintf("remove it with: %s rm %s", cli, box)
+	}
+	return fmt.Errorf("container %s is no sandbox of pocketdock, and was left alone; %s", box, how)
 }
