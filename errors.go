@@ -215,7 +215,7 @@ func apiError(err error, op, ref string) error {
 	}
 	switch {
 	case se.NoSuchImage():
-		return &ImageError{Image: ref, Hint: imageHint(ref)}
+		return &ImageError{Image: ref, Hint: imageHint(nil, ref)}
 	case ref != "" && se.Conflict():
 		return &ContainerError{Container: ref, Kind: ErrNameInUse}
 	case ref != "" && se.NotRunning():

@@ -23,14 +23,20 @@ type ImageInfo struct {
 	Labels  map[string]string
 }
 
-// imageHint is the command that gets an image.
-func imageHint(image string) string {
+// imageHint is the command that gets an image for an engine; nil: not known which.
+func imageHint(e *engine.Engine, image string) string {
 	if name, ok := strings.CutPrefix(image, profileRepo); ok {
 		if name, tag := splitTag(name); tag == "latest" && checkProfileName(name) == nil {
 			return "pocketdock build " + name + ", or pocketdock import FILE"
 		}
 	}
-	return "podman pull " + image + " (or docker pull), or pocketdock import FILE"
+	if e == nil {
+		return "podman pull " + image + " (or docker pull), or pocketdock import FILE"
+	}
+	if cli := (EngineInfo{Name: e.Name, Socket: e.Path}).CLI(); cli != "" {
+		return cli + " pull " + image + ", or pocketdock import FILE"
+	}
+	return "pocketdock import FILE"
 }
 
 // checkImage refuses what cannot be an image's name before it becomes part of
@@ -49,7 +55,7 @@ func inspectImage(ctx context.Context, e *engine.Engine, image string) (*apiImag
 	var img apiImage
 	if err := e.JSON(ctx, "GET", "/images/"+image+"/json", nil, nil, &img); err != nil {
 		if se, ok := errors.AsType[*engine.StatusError](err); ok && se.NotFound() {
-			return nil, &ImageError{Image: image, Hint: imageHint(image)}
+			return nil, &ImageError{Image: image, Hint: imageHint(e, image)}
 		}
 		return nil, apiError(err, "inspect image "+image, image)
 	}
@@ -94,7 +100,7 @@ func (c *Client) Tag(ctx context.Context, image, name string) error {
 	}
 	repo, tag := splitTag(name)
 	q := url.Values{"repo": {repo}, "tag": {tag}}
-	return c.imageErr(e.JSON(ctx, "POST", "/images/"+image+"/tag", q, nil, nil), "tag image "+image, image)
+	return imageErr(e, e.JSON(ctx, "POST", "/images/"+image+"/tag", q, nil, nil), "tag image "+image, image)
 }
 
 // newName is what an image can be named, as the distribution project's
@@ -142,12 +148,12 @@ func (c *Client) RemoveImage(ctx context.Context, image string) error {
 	if err != nil {
 		return err
 	}
-	return c.imageErr(e.JSON(ctx, "DELETE", "/images/"+image, nil, nil, nil), "remove image "+image, image)
+	return imageErr(e, e.JSON(ctx, "DELETE", "/images/"+image, nil, nil, nil), "remove image "+image, image)
 }
 
-func (c *Client) imageErr(err error, op, image string) error {
+func imageErr(e *engine.Engine, err error, op, image string) error {
 	if se, ok := errors.AsType[*engine.StatusError](err); ok && se.NotFound() {
-		return &ImageError{Image: image, Hint: imageHint(image)}
+		return &ImageError{Image: image, Hint: imageHint(e, image)}
 	}
 	return apiError(err, op, "")
 }
