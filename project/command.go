@@ -23,9 +23,11 @@ func commandText(cmd pocketdock.Command) string {
 	case cmd.Lang != "":
 		return cmd.Lang + ": " + cmd.Code
 	}
-	words := RedactArgs(cmd.Args)
-	return strings.Join(quoteAll(words), " ")
+	return Quote(RedactArgs(cmd.Args)...)
 }
+
+// Quote joins words to a line that a shell takes apart into the same words.
+func Quote(words ...string) string { return strings.Join(quoteAll(words), " ") }
 
 func quoteAll(words []string) []string {
 	out := make([]string, len(words))

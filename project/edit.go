@@ -32,6 +32,9 @@ func (p *Project) Set(key, val string) error {
 // SetUser is [Project.Set] for the user's file below a home directory.
 func SetUser(home, key, val string) error {
 	path := UserFilePath(home)
+	if err := checkSetting(path, key, val); err != nil {
+		return err // and make no directory for it
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -52,7 +55,8 @@ func SetUser(home, key, val string) error {
 	return setIn(root, path, key, val)
 }
 
-func setIn(root *os.Root, path, key, val string) error {
+// checkSetting refuses a key that is none and a value that is none of its.
+func checkSetting(path, key, val string) error {
 	f := fieldOf(key)
 	if f == nil {
 		return &ConfigError{File: path, Msg: "unknown key " + quote(key) + didYouMean(key, Keys())}
@@ -60,6 +64,14 @@ func setIn(root *os.Root, path, key, val string) error {
 	if _, err := f.parse(val); err != nil {
 		return &ConfigError{File: path, Msg: key + ": " + err.Error()}
 	}
+	return nil
+}
+
+func setIn(root *os.Root, path, key, val string) error {
+	if err := checkSetting(path, key, val); err != nil {
+		return err
+	}
+	f := fieldOf(key)
 	name := filepath.Base(path)
 	mode := fs.FileMode(0o644)
 	var d *document
