@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,28 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// transfer takes CONTAINER, SRC and DEST, and says how push and pull are written
+// to whom has them as cp of other container tools takes them.
+func transfer(cmd *cobra.Command, args []string) error {
+	if line := transferLine(args); line != "" {
+		return usageError{cmd, fmt.Errorf("CONTAINER, SRC and DEST are words of their own: %s", line)}
+	}
+	if len(args) == 3 && strings.ContainsAny(args[0], `/\`) {
+		return usageError{cmd, fmt.Errorf("%q: CONTAINER comes first, then SRC and DEST", args[0])}
+	}
+	return exactly("CONTAINER", "SRC", "DEST")(cmd, args)
+}
+
+// withID takes CONTAINER and ID, or more IDs, and says where IDs are.
+func withID(next cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return usageError{cmd, fmt.Errorf("ID is missing behind CONTAINER %s; see the IDs with: pocketdock ps %s", args[0], args[0])}
+		}
+		return next(cmd, args)
+	}
+}
+
 // atLeast takes one argument for each of the names, and more like the last.
 func atLeast(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
@@ -53,6 +76,41 @@ func pairs(flag string, list []string) (map[string]string, error) {
 		m[k] = v
 	}
 	return m, nil
+}
+
+// variables reads --env options: NAME=VALUE, or NAME with the value that it has
+// in this environment.
+func variables(list []string) (map[string]string, error) {
+	var full []string
+	for _, s := range list {
+		if s != "" && !strings.Contains(s, "=") {
+			v, ok := os.LookupEnv(s)
+			if !ok {
+				return nil, fmt.Errorf("%w: --env %s: there is no variable of that name in the environment; write NAME=VALUE", pocketdock.ErrInvalid, s)
+			}
+			s += "=" + v
+		}
+		full = append(full, s)
+	}
+	return pairs("env", full)
+}
+
+// parseMemory reads a limit of memory: 0 for the default, -1 for none.
+func parseMemory(s string) (int64, error) {
+	switch s {
+	case "":
+		return 0, nil
+	case "none":
+		return -1, nil
+	}
+	n, err := pocketdock.ParseSize(s)
+	if err != nil {
+		return 0, fmt.Errorf("--mem-limit: %w", err)
+	}
+	if n > 0 && n < 6<<20 && strings.Trim(s, "0123456789") == "" {
+		return 0, fmt.Errorf("%w: --mem-limit %s: so many bytes; write %sm for MiB", pocketdock.ErrInvalid, s, s)
+	}
+	return n, nil
 }
 
 // parsePort reads [ADDRESS:][HOST:]CONTAINER[/udp]. An IPv6 address is in

@@ -178,11 +178,84 @@ func TestOtherWords(t *testing.T) {
 	if code, _, errs := try(t, "exec", "box", "ls"); code != exitUsage || !strings.Contains(errs, "here that is run") {
 		t.Errorf("code %d, %s", code, errs)
 	}
+	for line, want := range map[string]string{
+		"exec -it web sh":             "exec is not a command; here that is run: pocketdock run -it web sh\n",
+		"-q exec -e A=b web ls -l":    "run: pocketdock -q run -e A=b web ls -l\n",
+		"--socket /x exec -it web sh": "run: pocketdock --socket /x run -it web sh\n",
+		"exec -it web":                "here that is run\n", // no whole line
+		"destroy --all":               "here that is shutdown\n",
+		"history web":                 "pocketdock logs --history web\n",
+		"cp ./x.txt web:/tmp/":        "pocketdock push web ./x.txt /tmp/\n",
+		"cp web:/srv ./out":           "pocketdock pull web /srv ./out\n",
+		"push ./x.txt web:/tmp/":      "pocketdock push web ./x.txt /tmp/\n",
+		"pull web:/srv ./out":         "pocketdock pull web /srv ./out\n",
+		"cp a b":                      "here that is push and pull\n",
+		"pause web":                   "here that is stop, which ends what runs",
+		"rmi a":                       "here that is prune --images, for all",
+		"prunee":                      "did you mean prune?",
+		"shutdwon":                    "did you mean shutdown?",
+		"help exec":                   "here that is run",
+		"kill -9 web a":               "here that is -s 9",
+		"list -a":                     "here that is always so",
+		"create --nmae x":             "did you mean --name?",
+		"create --cpus 2":             "here that is --cpu-percent",
+		"do --rm -- ls":               "always so",
+		"--nosuch list":               "unknown flag: --nosuch\n",
+		"run --timeout 1 web ls":      `--timeout "1": write a number and a unit, such as 90s`,
+		"create --cpu-percent 1.5":    `--cpu-percent "1.5": write a whole number`,
+		"export web:v1":               "an image goes behind --image",
+		"completion":                  "for which shell?",
+	} {
+		if code, _, errs := try(t, strings.Fields(line)...); code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%s: code %d, %s", line, code, errs)
+		}
+	}
+	for _, word := range []string{"pausee", "shutwon1", "prudent", "runne"} {
+		if _, _, errs := try(t, word); strings.Contains(errs, "prune") || strings.Contains(errs, "shutdown") {
+			t.Errorf("%s: %s", word, errs)
+		}
+	}
+	if code, out, _ := try(t, "help", "run"); code != 0 || !strings.Contains(out, "pocketdock run [flags] CONTAINER") {
+		t.Errorf("help run: code %d, %s", code, out)
+	}
 	if code, _, errs := try(t, "create", "web"); code != exitUsage || !strings.Contains(errs, "behind --name") {
 		t.Errorf("code %d, %s", code, errs)
 	}
 	if _, out, _ := try(t, "--help"); strings.Index(out, "Exit codes:") < strings.Index(out, "  create ") {
 		t.Errorf("the commands do not come first:\n%s", out)
+	}
+}
+
+// TestOtherFlags: what is said of other tools' options is so: the command is
+// there, without that option, and what it has instead, it has.
+func TestOtherFlags(t *testing.T) {
+	root := newRoot()
+	for key, ours := range otherFlags {
+		name, flag, of := strings.Cut(key, " ")
+		if !of {
+			name, flag = "", key
+		}
+		for _, cmd := range root.Commands() {
+			if name != "" && cmd.Name() != name {
+				continue
+			}
+			cmd.InitDefaultHelpFlag()
+			letter := strings.TrimPrefix(flag, "-")
+			if of && (cmd.Flag(strings.TrimPrefix(flag, "--")) != nil || len(letter) == 1 && cmd.Flags().ShorthandLookup(letter) != nil) {
+				t.Errorf("%s has %s", cmd.Name(), flag)
+			}
+		}
+		on := name
+		for word := range strings.FieldsSeq(strings.NewReplacer(",", "", ";", "").Replace(ours)) {
+			if cmd, _, err := root.Find([]string{word}); err == nil && cmd != root {
+				on = word
+			}
+			long, isFlag := strings.CutPrefix(word, "--")
+			has := func(cmd *cobra.Command) bool { return on != "" && cmd.Name() == on || on == "" }
+			if isFlag && !slices.ContainsFunc(root.Commands(), func(cmd *cobra.Command) bool { return has(cmd) && cmd.Flag(long) != nil }) {
+				t.Errorf("%s: %s has no %s", key, on, word)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 )
 
@@ -14,7 +16,12 @@ containers and processes. The names are asked of the engine at each key press.`,
   pocketdock completion zsh > "${fpath[1]}/_pocketdock"
   pocketdock completion fish > ~/.config/fish/completions/pocketdock.fish
   pocketdock completion powershell | Out-String | Invoke-Expression`,
-		Args:      exactly("SHELL: bash, zsh, fish or powershell"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{cmd, errors.New("for which shell? Write bash, zsh, fish or powershell")}
+			}
+			return exactly("SHELL")(cmd, args)
+		},
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +36,12 @@ else in it as it is.`,
   pocketdock config default_profile agent
   pocketdock config --user containers.idle_timeout 2h`,
 		Args: func(cmd *cobra.Command, args []string) error {
+			key, value, pair := strings.Cut(slices.Concat(args, []string{""})[0], "=")
 			switch {
+			case len(args) == 1 && pair:
+				return usageError{cmd, fmt.Errorf("KEY and VALUE are words of their own: %s", project.Quote("pocketdock", "config", key, value))}
+			case len(args) == 3 && args[0] == "set":
+				return usageError{cmd, fmt.Errorf("set is not written: %s", project.Quote("pocketdock", "config", args[1], args[2]))}
 			case len(args) > 2:
 				return usageError{cmd, fmt.Errorf("%q is one argument too many", args[2])}
 			case user && len(args) < 2:
@@ -90,6 +97,9 @@ func (a *app) config(cmd *cobra.Command, key string) error {
 		if v.Key == "project_name" && v.Value == "" {
 			v.Value = s.ProjectName // the directory's
 		}
+		if v.Key == "default_profile" && p == nil && v.Source == project.BuiltIn {
+			v.Value = "" // it holds in projects only, see origin
+		}
 		switch {
 		case a.json:
 			err = a.out.printJSON(settingJSON{v.Key, v.Value, v.Source.String(), v.From()})
@@ -130,6 +140,9 @@ func (a *app) configure(cmd *cobra.Command, key, value string, user bool) error 
 		return usageError{cmd, errors.New(ce.Msg)} // of what was given, not of the file
 	}
 	if err == nil {
+		if w, e := a.work(); e == nil && key == "default_profile" {
+			a.warnProfile(w.Settings, value)
+		}
 		a.notef("Written to %s", where)
 	}
 	return err

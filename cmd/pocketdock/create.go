@@ -45,10 +45,10 @@ Here -v is --volume, as in other container tools, and --verbose has no letter.`,
   pocketdock create --name work --profile agent --persist --secret API_KEY
   box=$(pocketdock create --mem-limit 512m --idle-timeout 10m)`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				return usageError{cmd, fmt.Errorf("%q: create takes no argument; a name goes behind --name, an image behind --image", args[0])}
+			if len(args) > 0 {
+				return usageError{cmd, fmt.Errorf("%q: create takes no argument; a name goes behind --name, an image behind --image, a command to run", args[0])}
 			}
-			return noArgs(cmd, args)
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w, err := a.work()
@@ -88,7 +88,7 @@ func (o *createFlags) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&c.Devices, "device", nil, "device of this machine, by path")
 	f.StringArrayVarP(&o.ports, "port", "p", nil, "publish a port, [ADDRESS:][HOST:]CONTAINER[/udp]; on 127.0.0.1 by default")
 	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "mount a file or directory, HOST:CONTAINER[:ro]")
-	f.StringArrayVarP(&o.env, "env", "e", nil, "environment variable, NAME=VALUE; whoever may use the engine can read it")
+	f.StringArrayVarP(&o.env, "env", "e", nil, "environment variable, NAME=VALUE, or NAME with the value that it has here; whoever may use the engine can read it")
 	f.StringArrayVar(&o.secrets, "secret", nil, "secret, NAME from this environment, or NAME=@FILE")
 	f.StringVarP(&c.Dir, "workdir", "w", "", "working directory (default: the image's)")
 	f.StringVarP(&c.User, "user", "u", "", "user that commands run as (default: the image's)")
@@ -115,17 +115,16 @@ func (o *createFlags) parse() (c pocketdock.CreateOptions, err error) {
 	if c.Timeout = o.timeout; o.timeout == 0 {
 		c.Timeout = -1
 	}
-	if o.memory == "none" {
-		c.Memory = -1
-	} else if o.memory != "" {
-		if c.Memory, err = pocketdock.ParseSize(o.memory); err != nil {
-			return c, fmt.Errorf("--mem-limit: %w", err)
-		}
+	if c.Memory, err = parseMemory(o.memory); err != nil {
+		return c, err
 	}
 	if o.disk != "" {
 		if c.Disk, err = pocketdock.ParseSize(o.disk); err != nil {
 			return c, fmt.Errorf("--disk-limit: %w", err)
 		}
+	}
+	if len(o.ports) > 0 && !o.network && (o.noNetwork || c.Profile == "") {
+		return c, fmt.Errorf("%w: --port %s needs the network: add --network", pocketdock.ErrInvalid, o.ports[0])
 	}
 	for _, s := range o.ports {
 		p, err := parsePort(s)
@@ -141,7 +140,7 @@ func (o *createFlags) parse() (c pocketdock.CreateOptions, err error) {
 		}
 		c.Volumes = append(c.Volumes, v)
 	}
-	if c.Env, err = pairs("env", o.env); err != nil {
+	if c.Env, err = variables(o.env); err != nil {
 		return c, err
 	}
 	if c.Secrets, err = readSecrets(o.secrets); err != nil {
@@ -186,6 +185,9 @@ func (o *createFlags) settle(f *pflag.FlagSet, w *workplace) {
 func (a *app) create(ctx context.Context, o *createFlags, w *workplace) error {
 	opts, err := o.parse()
 	if err != nil {
+		return err
+	}
+	if err := a.checkProfile(ctx, w, opts.Profile); err != nil {
 		return err
 	}
 	a.client.NoMounts = o.noMounts

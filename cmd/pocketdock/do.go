@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pocketdock/pocketdock"
+	"github.com/pocketdock/pocketdock/project"
 )
 
 // defaultImage is what a sandbox is made from when nothing names an image.
@@ -52,6 +53,10 @@ With --lang the argument is source text in that language, one of
 				return usageError{cmd, fmt.Errorf("--lang takes the source text as one argument, there are %d: quote it", len(args))}
 			case a.json && o.tty:
 				return usageError{cmd, errors.New("--json and --tty exclude one another")}
+			case o.lang != "":
+				if err := checkSource(cmd, o.lang, args[0]); err != nil {
+					return err
+				}
 			}
 			o.timed = cmd.Flags().Changed("timeout")
 			return nil
@@ -72,7 +77,7 @@ With --lang the argument is source text in that language, one of
 	_ = cmd.RegisterFlagCompletionFunc("profile", a.profileNames)
 	f.StringVar(&o.memory, "mem-limit", "", "memory limit, such as 512m (default 2g)")
 	f.IntVar(&o.cpu, "cpu-percent", 0, "processor limit, 100 is one core (default 200)")
-	f.StringArrayVarP(&o.env, "env", "e", nil, "environment variable, NAME=VALUE")
+	f.StringArrayVarP(&o.env, "env", "e", nil, "environment variable, NAME=VALUE, or NAME with the value that it has here")
 	f.StringVarP(&o.dir, "workdir", "w", "", "working directory")
 	f.StringVarP(&o.user, "user", "u", "", "user to run as")
 	a.takesJSON(cmd, resultJSON{}, false)
@@ -92,18 +97,19 @@ func (a *app) do(ctx context.Context, o *doOptions, args []string) (err error) {
 		return err
 	}
 	image, profile := w.origin(o.image, o.profile)
+	if err := a.checkProfile(ctx, w, profile); err != nil {
+		return err
+	}
 	if o.image == "" && image == defaultImage {
 		if image, profile, err = a.defaultOrigin(ctx); err != nil {
 			return err
 		}
 	}
 	create := pocketdock.CreateOptions{Profile: profile, Network: o.network, NoNetwork: o.noNetwork, Project: w.ProjectName, CPUPercent: o.cpu, User: o.user, Dir: o.dir, IdleTimeout: doIdle}
-	if o.memory != "" {
-		if create.Memory, err = pocketdock.ParseSize(o.memory); err != nil {
-			return fmt.Errorf("--mem-limit: %w", err)
-		}
+	if create.Memory, err = parseMemory(o.memory); err != nil {
+		return err
 	}
-	if cmd.Env, err = pairs("env", o.env); err != nil {
+	if cmd.Env, err = variables(o.env); err != nil {
 		return err
 	}
 	box, err := a.client.Create(ctx, image, create)
@@ -112,7 +118,14 @@ func (a *app) do(ctx context.Context, o *doOptions, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, throwAway(ctx, box)) }()
 	a.logf("sandbox %s of %s, on %s", box, imageOf(image, profile), a.engineName(ctx))
-	return a.execute(ctx, unrecorded(box), cmd, execution{stdin: o.stdin, tty: o.tty, limit: o.timeout.String()})
+	err = a.execute(ctx, unrecorded(box), cmd, execution{stdin: o.stdin, tty: o.tty, limit: o.timeout.String() + " (--timeout)"})
+	if errors.Is(err, pocketdock.ErrCommandNotFound) && o.lang == "" && len(args) > 0 {
+		if ok, _ := a.client.ImageExists(ctx, args[0]); ok {
+			err = fmt.Errorf("%w; %s is an image, which goes behind --image: %s", err, args[0],
+				project.Quote(append([]string{"pocketdock", "do", "--image", args[0], "--"}, args[1:]...)...))
+		}
+	}
+	return err
 }
 
 // defaultOrigin is what a sandbox is made of when nothing names it: of this

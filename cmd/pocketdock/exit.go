@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -93,25 +95,51 @@ func (a *app) hint(ctx context.Context, err error) string {
 	if ok && ce.Kind == pocketdock.ErrCommandNotFound && strings.ContainsAny(ce.Command, " |;&<>$") {
 		return "a command is given word by word; a line for a shell goes behind --lang sh"
 	}
+	if ok && ce.Kind == pocketdock.ErrCommandNotFound && slices.Contains(shellWords, ce.Command) {
+		return ce.Command + " is a word of a shell, which ends with its command; a line for one goes behind --lang sh, and -w, -e set directory and variables"
+	}
 	if errors.Is(err, pocketdock.ErrProcessNotFound) {
 		return "see the processes of a sandbox with: pocketdock ps --all CONTAINER"
 	}
 	return ""
 }
 
+// shellWords are what shells do themselves: no program does it.
+var shellWords = []string{".", "alias", "cd", "eval", "exec", "exit", "export", "read", "set", "source", "trap", "ulimit", "umask", "unset"}
+
 // ended is how a command's result ends this program.
 func (a *app) ended(res *pocketdock.Result, timeout string) error {
 	switch {
+	case res.TimedOut && timeout == "":
+		fmt.Fprintf(a.err, "pocketdock: ended after %v, its time limit\n", res.Duration.Round(100*time.Millisecond))
+		return exitStatus(exitTimeout)
 	case res.TimedOut:
-		fmt.Fprintf(a.err, "pocketdock: ended after %s (--timeout)\n", timeout)
+		fmt.Fprintf(a.err, "pocketdock: ended after %s\n", timeout)
 		return exitStatus(exitTimeout)
 	case res.OOMKilled:
 		fmt.Fprintf(a.err, "pocketdock: the command used more memory than the sandbox may have (--mem-limit)\n")
+	}
+	if s := pocketdock.Signal(res.Signal); s != 0 && !res.OOMKilled && s != pocketdock.SIGINT && s != pipeSignal {
+		fmt.Fprintf(a.err, "pocketdock: the command was ended by %s\n", signalText(s))
 	}
 	if res.ExitCode != 0 {
 		return exitStatus(res.ExitCode)
 	}
 	return nil
+}
+
+// pipeSignal is SIGPIPE in the sandbox. That, and Ctrl-C, is no news to whoever
+// closed the pipe or pressed the keys; shells say nothing of them, either.
+const pipeSignal pocketdock.Signal = 13
+
+// signalText names a signal as shells do (signal(7)).
+func signalText(s pocketdock.Signal) string {
+	what := map[pocketdock.Signal]string{4: "illegal instruction", 6: "aborted", 7: "bus error", 8: "arithmetic error",
+		11: "segmentation fault", 31: "forbidden system call"}[s]
+	if what != "" {
+		return fmt.Sprintf("signal %d (%s)", int(s), what)
+	}
+	return fmt.Sprintf("signal %d (%s)", int(s), strings.TrimPrefix(s.String(), "signal "))
 }
 
 // untilSignal returns a context that ends with the first Ctrl-C or SIGTERM,

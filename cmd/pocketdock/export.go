@@ -36,16 +36,16 @@ func (a *app) exportCommand() *cobra.Command {
 		Use:   "export {--all | --profile PROFILE | --image IMAGE} -o FILE",
 		Short: "Write images to a file, for a machine without a network",
 		Long: `Writes images to one file, which import reads on another machine, on an engine of
-either kind. The file's name says how it is compressed: .tar, .tar.gz or .tar.zst;
-it appears when it is complete. -o - writes a plain .tar to standard output. Layers that
-images share are in it once.`,
+either kind. The file's name says how it is compressed: .tar, .tar.gz (.tgz) or
+.tar.zst (.tzst); it appears when it is complete. -o - writes a plain .tar to standard
+output. Layers that images share are in it once.`,
 		Example: `  pocketdock export --profile minimal-python --profile agent -o images.tar.zst
   pocketdock export --all -o - | ssh host pocketdock import -
   pocketdock export --image team/agent:v1 -o team.tar.zst`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 0:
-				return noArgs(cmd, args)
+				return usageError{cmd, fmt.Errorf("%q: export takes no argument; an image goes behind --image", args[0])}
 			case !o.all && len(o.profiles)+len(o.images) == 0:
 				return usageError{cmd, errors.New("which images? Say --all, --profile or --image")}
 			case o.output == "":

@@ -62,10 +62,14 @@ func (a *app) init(dir string, o project.InitOptions) error {
 		a.logf("made %s", path)
 	}
 	if len(r.Created) == 0 {
-		a.notef("It is a project already; nothing was changed. See: pocketdock config")
 		if o != (project.InitOptions{}) {
 			a.warnf("%s is there already: --name and --profile changed nothing", r.Project.ConfigPath())
+		} else if !a.quiet {
+			a.warnf("it is a project already, nothing was changed; see: pocketdock config")
 		}
+	}
+	if s, err := project.Load(project.LoadOptions{Project: r.Project}); err == nil {
+		a.warnProfile(s, o.Profile)
 	}
 	_, err = fmt.Fprintln(a.out, r.Project.Dir())
 	return err

@@ -21,7 +21,7 @@ returns when nothing of them is left. With --signal that signal is sent to the
 process's group instead, and nothing is waited for. ID is as ps prints it.`,
 		Example: `  pocketdock kill web 3f2a9c1d
   pocketdock kill -s HUP web 3f2a9c1d`,
-		Args:              atLeast("CONTAINER", "ID"),
+		Args:              withID(atLeast("CONTAINER", "ID")),
 		ValidArgsFunction: a.processes(true),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()

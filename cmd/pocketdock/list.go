@@ -76,8 +76,7 @@ func (a *app) list(ctx context.Context, o pocketdock.ListOptions) error {
 		}
 		return nil
 	case len(list) == 0:
-		a.notef("There is no sandbox. Make one with: pocketdock create")
-		return nil
+		return a.noneListed(ctx, o)
 	}
 	var rows [][]cell
 	for _, it := range list {
@@ -89,6 +88,21 @@ func (a *app) list(ctx context.Context, o pocketdock.ListOptions) error {
 			text(a.out.when(it.Created)), text(it.Project), text(lasts)})
 	}
 	return a.out.printTable([]string{"NAME", "STATUS", "IMAGE", "CREATED", "PROJECT", "PERSIST"}, rows)
+}
+
+// noneListed says why there is nothing to see: who has just made a project
+// would think that all is lost.
+func (a *app) noneListed(ctx context.Context, o pocketdock.ListOptions) error {
+	all, err := a.client.List(ctx, pocketdock.ListOptions{Running: o.Running})
+	if err != nil {
+		return err
+	}
+	if n := len(all); n > 0 && o.Project != "" {
+		a.warnf("no sandbox in project %s; %d elsewhere: pocketdock list --all-projects", o.Project, n)
+		return nil
+	}
+	a.notef("There is no sandbox. Make one with: pocketdock create")
+	return nil
 }
 
 // statusPaint is the colour of a container's status.

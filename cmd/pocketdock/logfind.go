@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/pocketdock/pocketdock"
 	"github.com/pocketdock/pocketdock/project"
@@ -15,7 +14,7 @@ import (
 func (a *app) projectLogs(ctx context.Context, w *workplace, o *logFlags) ([]logItem, error) {
 	if w.project == nil {
 		_, err := project.Find(".")
-		return nil, err
+		return nil, fmt.Errorf("%w; or name a sandbox: pocketdock logs CONTAINER", err)
 	}
 	names, err := w.project.Instances()
 	if err != nil {
@@ -178,7 +177,10 @@ func keptLogs(ctx context.Context, box *pocketdock.Container, o *logFlags) ([]lo
 }
 
 func itemOf(box *pocketdock.Container, p pocketdock.ProcessInfo) logItem {
-	e := project.Entry{Time: p.Started, Type: project.KindDetach, ID: p.ID, Cmd: strings.Join(p.Args, " ")}
+	e := project.Entry{Time: p.Started, Type: project.KindDetach, ID: p.ID, Cmd: project.Quote(project.RedactArgs(p.Args)...)}
+	if isShell(p.Args) {
+		e.Type, e.Cmd = project.KindSession, "sh"
+	}
 	if r := p.Result; r != nil && !p.Running {
 		e.Exit, e.MS, e.Signal, e.TimedOut, e.OOM = &r.ExitCode, r.Duration.Milliseconds(), r.Signal, r.TimedOut, r.OOMKilled
 	}

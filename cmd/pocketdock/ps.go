@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pocketdock/pocketdock"
+	"github.com/pocketdock/pocketdock/project"
 )
 
 type processJSON struct {
@@ -67,7 +67,7 @@ func (a *app) ps(ctx context.Context, name string, all bool) error {
 			_, err = fmt.Fprintln(a.out, p.ID)
 		default:
 			rows = append(rows, []cell{{p.ID, bold}, processStatus(j), text(a.out.when(p.Started)),
-				text(pocketdock.FormatSize(p.Stdout + p.Stderr)), text(strings.Join(p.Args, " "))})
+				text(pocketdock.FormatSize(p.Stdout + p.Stderr)), text(lineOf(p))})
 		}
 		if err != nil {
 			return err
@@ -81,6 +81,17 @@ func (a *app) ps(ctx context.Context, name string, all bool) error {
 		return nil
 	}
 	return a.out.printTable([]string{"ID", "STATUS", "STARTED", "OUTPUT", "COMMAND"}, rows)
+}
+
+// isShell reports a shell of ours, whose command line says how it was found.
+func isShell(args []string) bool { return len(args) == 3 && args[2] == loginShell }
+
+// lineOf is a process's command as a shell would take it.
+func lineOf(p pocketdock.ProcessInfo) string {
+	if isShell(p.Args) {
+		return "sh"
+	}
+	return project.Quote(p.Args...)
 }
 
 func processOf(p pocketdock.ProcessInfo) processJSON {

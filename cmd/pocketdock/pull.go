@@ -29,7 +29,7 @@ unpacks that has to see to it that nothing escapes; push does.`,
 		Example: `  pocketdock pull web /var/log/app ./logs
   pocketdock pull web /tmp/shop.sql - | gzip > shop.sql.gz
   pocketdock pull web /srv - | pocketdock push web2 - /`,
-		Args:              exactly("CONTAINER", "SRC", "DEST"),
+		Args:              transfer,
 		ValidArgsFunction: a.transferArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.pull(cmd.Context(), args[0], args[1], args[2], user)

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,8 +20,9 @@ func (a *app) pushCommand() *cobra.Command {
 		Use:   "push CONTAINER SRC DEST",
 		Short: "Copy a file or directory into a sandbox",
 		Long: `Copies a file or directory of this machine into a sandbox, with modes, times and
-links. Missing directories are made; what is in a directory is added to one that
-exists. A DEST that ends with a slash is the directory to put it in.
+links. Missing directories are made. A DEST that is a directory, or ends with a
+slash, takes it under its name; of a SRC that ends with . or .. it takes the content,
+which is added to what is there, as cp does.
 
 SRC - is standard input, of any size: the content of the file DEST or, where DEST
 ends with a slash, a tar archive to unpack there.
@@ -31,7 +34,7 @@ other unless it is excluded.`,
   pocketdock push --gitignore --exclude .git web . /src
   pg_dump shop | pocketdock push web - /tmp/shop.sql
   git archive HEAD | pocketdock push web - /src/`,
-		Args:              exactly("CONTAINER", "SRC", "DEST"),
+		Args:              transfer,
 		ValidArgsFunction: a.transferArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.push(cmd.Context(), args[0], args[1], args[2], o)
@@ -72,15 +75,44 @@ func (a *app) push(ctx context.Context, name, src, dest string, o pocketdock.Tra
 		}
 		return box.CopyIn(ctx, dest, m.reader(a.stdin), pocketdock.FileOptions{User: o.User})
 	}
-	if strings.HasSuffix(dest, "/") {
-		abs, err := filepath.Abs(src)
-		if err != nil {
-			return err
-		}
-		dest = path.Join(dest, filepath.Base(abs))
+	if dest, err = pushDest(ctx, box, src, dest, o.User); err != nil {
+		return err
 	}
 	m := a.newMeter("push "+src, 0)
 	defer func() { m.end(err) }()
 	o.Progress = m.moved
 	return box.Push(ctx, src, dest, o)
+}
+
+// pushDest is the path that SRC will have: one in DEST, if that is a directory.
+func pushDest(ctx context.Context, box *pocketdock.Container, src, dest, user string) (string, error) {
+	abs, err := filepath.Abs(src)
+	if err != nil {
+		return "", err
+	}
+	into := path.Join(dest, filepath.Base(abs))
+	if strings.HasSuffix(dest, "/") {
+		return into, nil
+	}
+	from, err := os.Stat(src)
+	if err != nil {
+		return "", err
+	}
+	to, err := box.Stat(ctx, dest, pocketdock.FileOptions{User: user})
+	switch {
+	case err != nil: // it is not there, or Push says what is wrong with it
+		return dest, nil
+	case to.IsDir() && !isContent(src):
+		return into, nil
+	case !to.IsDir() && from.IsDir():
+		return "", fmt.Errorf("%s is a directory, and %s in container %s is a file; remove that first, or give DEST another name", src, dest, box)
+	}
+	return dest, nil
+}
+
+// isContent reports a path of what is in a directory, and not of the directory
+// by its name: a name is not what is written there.
+func isContent(src string) bool {
+	src = filepath.ToSlash(src)
+	return slices.Contains([]string{".", ".."}, src[strings.LastIndexByte(src, '/')+1:])
 }

@@ -23,6 +23,7 @@ type app struct {
 	verbose, quiet, json, yes bool
 	mute                      bool // no warnings: log_level is error
 
+	args      []string                       // the command line
 	shapes    map[*cobra.Command][]jsonShape // of the commands that have --json
 	workplace *workplace                     // nil until somebody asks, see work
 	ends      []func()                       // what is done at the end, last first
@@ -33,7 +34,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	begun := time.Now()
 	ctx, stop, signalled := untilSignal(ctx)
 	defer stop()
-	a := &app{stdin: stdin, out: newScreen(stdout), err: newScreen(stderr)}
+	a := &app{args: args, stdin: stdin, out: newScreen(stdout), err: newScreen(stderr)}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -76,7 +77,8 @@ is no terminal.
 Exit codes: that of the command for do, run, shell and attach; 124 when its time
 was up, 126 or 127 when it could not be started, 128 and the signal's number
 when a signal ended it. Otherwise 0, 2 for a wrong command line, 1 when doctor
-found something broken, 125 for any other failure.
+found something broken or a question was answered with no, 125 for any other
+failure.
 
 In a directory with a .pocketdock, and below it, the settings of that project
 hold: see init and config.`,
@@ -86,12 +88,12 @@ hold: see init and config.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		TraverseChildren:  true, // so that -v before a command is --verbose
-		Args:              unknownCommand,
+		Args:              a.unknownCommand,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.settle(cmd) },
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("pocketdock {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError{cmd, err} })
+	root.SetFlagErrorFunc(a.wrongFlag)
 	f := root.PersistentFlags()
 	f.StringVar(&a.client.Socket, "socket", "", "Unix socket of the engine (default: the first engine that answers)")
 	f.StringVar(&a.client.EngineName, "engine", "", "use only this kind of engine: docker, podman or embedded")
@@ -109,6 +111,7 @@ hold: see init and config.`,
 		&cobra.Group{ID: groupImages, Title: "Images:"},
 		&cobra.Group{ID: groupMachine, Title: "This machine:"})
 	root.SetHelpCommandGroupID(groupMachine)
+	root.SetHelpCommand(a.helpCommand())
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		a.documentJSON(cmd)

@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pocketdock/pocketdock"
+	"github.com/pocketdock/pocketdock/project"
 )
 
 // runFlags are the options of run, as they are written.
@@ -45,7 +50,7 @@ encoding, before the one that is described here.`,
 		ValidArgsFunction: a.boxes(false, isRunning),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.timed = cmd.Flags().Changed("timeout")
-			if err := o.check(cmd, args, a.json); err != nil {
+			if err := o.check(cmd, a.args, args, a.json); err != nil {
 				return err
 			}
 			return a.run(cmd.Context(), &o, args[0], args[1:])
@@ -55,10 +60,10 @@ encoding, before the one that is described here.`,
 	f.SetInterspersed(false)
 	f.BoolVarP(&o.stream, "stream", "s", false, "output as it comes: the default, but for --json and --max-output")
 	f.BoolVarP(&o.detach, "detach", "d", false, "leave it running and print its ID")
-	f.DurationVar(&o.timeout, "timeout", 0, "end it after this long; 0 for never (default: the sandbox's)")
+	f.DurationVar(&o.timeout, "timeout", 0, "end it after this long; 0 for never (default: the sandbox's, 30s unless create --timeout gave another)")
 	f.StringVar(&o.lang, "lang", "", "language of the source text that is given instead of a command")
 	f.StringVar(&o.maxOutput, "max-output", "", "keep that much of each stream, such as 64k, half from the beginning and half from the end")
-	f.StringArrayVarP(&o.env, "env", "e", nil, "environment variable, NAME=VALUE")
+	f.StringArrayVarP(&o.env, "env", "e", nil, "environment variable, NAME=VALUE, or NAME with the value that it has here")
 	f.StringVarP(&o.dir, "workdir", "w", "", "working directory (default: the sandbox's)")
 	f.StringVarP(&o.user, "user", "u", "", "user to run as (default: the sandbox's)")
 	f.BoolVarP(&o.stdin, "stdin", "i", false, "give standard input to the command")
@@ -71,14 +76,46 @@ encoding, before the one that is described here.`,
 	return cmd
 }
 
-func (o *runFlags) check(cmd *cobra.Command, args []string, asJSON bool) error {
-	switch n := len(commandOf(args[1:])); {
+func (o *runFlags) check(cmd *cobra.Command, raw, args []string, asJSON bool) error {
+	n := len(commandOf(args[1:]))
+	if n > 0 && o.lang == "" && strings.HasPrefix(args[1], "-") && args[1] != "--" && cmd.ArgsLenAtDash() != 0 {
+		return usageError{cmd, lateOptions(raw, args)}
+	}
+	switch {
 	case n == 0:
 		return usageError{cmd, errors.New("COMMAND is missing")}
 	case o.lang != "" && n > 1:
 		return usageError{cmd, fmt.Errorf("--lang takes the source text as one argument, there are %d: quote it", n)}
 	case asJSON && o.tty && !o.detach:
 		return usageError{cmd, errors.New("--json and --tty exclude one another")}
+	case o.lang != "":
+		return checkSource(cmd, o.lang, commandOf(args[1:])[0])
+	}
+	return nil
+}
+
+// lateOptions is the error for options behind CONTAINER, where they would be
+// the command. raw is the whole command line, which ends with args.
+func lateOptions(raw, args []string) error {
+	err := fmt.Errorf("%s: options go before CONTAINER", args[1])
+	before := raw[:max(0, len(raw)-len(args))]
+	fresh := quietApp().runCommand()
+	if fresh.ParseFlags(args[1:]) != nil || fresh.Flags().NArg() == 0 {
+		return err
+	}
+	command := fresh.Flags().Args()
+	options := args[1 : len(args)-len(command)]
+	return fmt.Errorf("%w: %s", err, project.Quote(slices.Concat([]string{"pocketdock"}, before, options, args[:1], command)...))
+}
+
+// checkSource refuses what cannot be meant: a language by another name, and the
+// name of a file instead of what is in it.
+func checkSource(cmd *cobra.Command, lang, text string) error {
+	if near := nearest(lang, pocketdock.Languages()); near != "" && !slices.Contains(pocketdock.Languages(), lang) {
+		return usageError{cmd, fmt.Errorf("--lang %s: did you mean %s?", lang, near)}
+	}
+	if fi, err := os.Stat(text); err == nil && fi.Mode().IsRegular() && filepath.Ext(text) != "" {
+		return usageError{cmd, fmt.Errorf("--lang takes source text, and %s is a file: write \"$(cat %s)\"", text, project.Quote(text))}
 	}
 	return nil
 }
@@ -100,7 +137,7 @@ func (a *app) run(ctx context.Context, o *runFlags, name string, args []string) 
 	if err != nil {
 		return a.orImage(ctx, err, name)
 	}
-	e := execution{stdin: o.stdin, tty: o.tty, chunks: o.stream, collect: o.maxOutput != "", limit: o.limit()}
+	e := execution{stdin: o.stdin, tty: o.tty, chunks: o.stream, collect: o.maxOutput != "", limit: o.limit(box.Timeout())}
 	if !o.detach {
 		return a.execute(ctx, box, cmd, e)
 	}
@@ -122,12 +159,12 @@ func (a *app) orImage(ctx context.Context, err error, name string) error {
 	return fmt.Errorf("%w; %s is an image, for which there is: pocketdock do --image %s -- COMMAND", err, name, name)
 }
 
-// limit is the timeout in words.
-func (o *runFlags) limit() string {
+// limit is the timeout in words, which say where another one is set.
+func (o *runFlags) limit(box time.Duration) string {
 	if o.timed {
-		return o.timeout.String()
+		return o.timeout.String() + " (--timeout)"
 	}
-	return "the sandbox's time limit"
+	return box.String() + ", the sandbox's limit; run --timeout sets another (0 for none), create --timeout that of a sandbox"
 }
 
 func (o *runFlags) command(args []string) (cmd pocketdock.Command, err error) {
@@ -136,7 +173,7 @@ func (o *runFlags) command(args []string) (cmd pocketdock.Command, err error) {
 		cmd = pocketdock.Code(o.lang, args[0])
 	}
 	cmd.Dir, cmd.User = o.dir, o.user
-	if cmd.Env, err = pairs("env", o.env); err != nil {
+	if cmd.Env, err = variables(o.env); err != nil {
 		return cmd, err
 	}
 	if o.maxOutput != "" {

@@ -51,7 +51,7 @@ the shell ends.`,
 			}
 			c := shellOf(command)
 			c.User, c.Dir, c.Timeout = user, dir, -1
-			if c.Env, err = pairs("env", env); err != nil {
+			if c.Env, err = variables(env); err != nil {
 				return err
 			}
 			if profile != "" {
@@ -70,7 +70,7 @@ the shell ends.`,
 	f.StringVar(&keys, "detach-keys", defaultDetachKeys, "keys that leave it running; empty for none")
 	f.StringVarP(&user, "user", "u", "", "user to run as (default: the sandbox's)")
 	f.StringVarP(&dir, "workdir", "w", "", "working directory (default: the sandbox's)")
-	f.StringArrayVarP(&env, "env", "e", nil, "environment variable, NAME=VALUE")
+	f.StringArrayVarP(&env, "env", "e", nil, "environment variable, NAME=VALUE, or NAME with the value that it has here")
 	_ = cmd.RegisterFlagCompletionFunc("profile", a.profileNames)
 	return cmd
 }
@@ -79,6 +79,9 @@ the shell ends.`,
 func (a *app) shellOnce(ctx context.Context, profile string, cmd pocketdock.Command) (err error) {
 	w, err := a.work()
 	if err != nil {
+		return err
+	}
+	if err := a.checkProfile(ctx, w, profile); err != nil {
 		return err
 	}
 	box, err := a.client.Create(ctx, "", pocketdock.CreateOptions{Profile: profile, Project: w.ProjectName, IdleTimeout: doIdle})

@@ -44,7 +44,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show the engine and what runs on it",
 		Long: `Shows the engine in use, how many sandboxes there are, and what each that runs
-uses, the largest first.`,
+uses, the largest first: of all projects, whatever the one here is.`,
 		Example: `  pocketdock status
   pocketdock status --json | jq .running`,
 		Args: noArgs,

@@ -3,44 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/pocketdock/pocketdock"
 )
-
-// unknownCommand is the error for a word that is no command.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	var names []string
-	for _, c := range cmd.Commands() {
-		if c.IsAvailableCommand() {
-			names = append(names, c.Name())
-		}
-	}
-	err := fmt.Errorf("%s is not a command", args[0])
-	if ours, ok := otherWords[args[0]]; ok {
-		err = fmt.Errorf("%w; here that is %s", err, ours)
-	} else if near := nearest(args[0], names); near != "" {
-		err = fmt.Errorf("%w; did you mean %s?", err, near)
-	}
-	return usageError{cmd, err}
-}
-
-// otherWords are what other container tools call what we have: their users
-// type them first.
-var otherWords = map[string]string{
-	"start": "resume, or create for a new one", "restart": "reboot", "exec": "run", "new": "create", "up": "create",
-	"delete": "shutdown", "remove": "shutdown", "destroy": "shutdown", "down": "shutdown",
-	"cp": "push and pull", "copy": "push and pull", "commit": "snapshot", "save": "export", "load": "import",
-	"inspect": "info", "stats": "status, or info CONTAINER", "top": "ps", "images": "profiles", "rmi": "prune --images",
-	"ssh": "shell", "enter": "shell", "bash": "shell", "sh": "shell",
-}
 
 // didYouMean names the container or profile that a mistyped name was probably meant to
 // be; it asks the engine, so it is for when something has failed already.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -101,6 +103,44 @@ func (w *workplace) ownProfiles() []pocketdock.Profile {
 		list = append(list, pocketdock.Profile{Name: name, Description: "your own", Dir: w.Profiles[name]})
 	}
 	return list
+}
+
+// unknownProfile says that no profile is called so here; nil if one is.
+func (w *workplace) unknownProfile(name string) error {
+	var names []string
+	for _, p := range append(pocketdock.Profiles(), w.ownProfiles()...) {
+		names = append(names, p.Name)
+	}
+	if name == "" || slices.Contains(names, name) {
+		return nil
+	}
+	err := fmt.Errorf("no profile %s; see them with: pocketdock profiles", name)
+	if near := nearest(name, names); near != "" {
+		err = fmt.Errorf("%w; did you mean %s?", err, near)
+	}
+	return err
+}
+
+// warnProfile says that a default profile is not known here. It may yet be
+// written down or imported.
+func (a *app) warnProfile(s *project.Settings, name string) {
+	if err := (&workplace{Settings: s}).unknownProfile(name); err != nil {
+		a.warnf("%v", err)
+	}
+}
+
+// checkProfile refuses a profile that is not known here and has no image, which
+// may have been imported from where it is.
+func (a *app) checkProfile(ctx context.Context, w *workplace, name string) error {
+	unknown := w.unknownProfile(name)
+	if unknown == nil {
+		return nil
+	}
+	ok, err := a.client.ImageExists(ctx, pocketdock.Profile{Name: name}.Image())
+	if ok || errors.Is(err, pocketdock.ErrNoEngine) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", pocketdock.ErrInvalid, unknown)
 }
 
 // imageOf is what to call the image of a sandbox.
