@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -16,14 +17,15 @@ func (a *app) attachCommand() *cobra.Command {
 		Use:   "attach CONTAINER ID",
 		Short: "Come back to a process that was left running",
 		Long: `Joins this terminal to that of a process in a sandbox: one that shell has left, or
-that run -d -t has started. A full-screen program draws itself anew, of others the
-last lines are shown. Ctrl-P Ctrl-Q leaves it again.
+that run -d -i -t has started. A full-screen program draws itself anew, of others the
+last lines are shown. Ctrl-P Ctrl-Q leaves it again, and Ctrl-C one that was started
+without -i, which no key reaches.
 
 Of a process without a terminal it prints the output that is kept, and what
 comes, and exits with the process's code. Ending attach does not end the process.`,
 		Example: `  pocketdock attach web 3f2a9c1d
   pocketdock attach web "$(pocketdock run -d web -- make all)"`,
-		Args:              exactly("CONTAINER", "ID"),
+		Args:              withID(exactly("CONTAINER", "ID")),
 		ValidArgsFunction: a.processes(false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			detach, err := parseDetachKeys(keys)
@@ -56,6 +58,10 @@ func (a *app) attach(ctx context.Context, p *pocketdock.Process, keys detachKeys
 		return err
 	}
 	c := console{input: info.Running, keys: keys, redraw: info.Running}
+	if info.Running && errors.Is(p.Write(ctx, nil), pocketdock.ErrInvalid) {
+		c.deaf = true
+		a.warnf("process %s was started without -i: no key reaches it, Ctrl-C or Ctrl-P Ctrl-Q leaves it running", p.ID())
+	}
 	c.modes.observe(log.Stdout)
 	if !c.modes.alternate() {
 		if _, err := a.out.Write(recap(log.Stdout, a.terminalSize().Rows-1)); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ var errDetached = errors.New("detached")
 // A console says how a terminal's stream is shown.
 type console struct {
 	input  bool              // standard input goes to the command
+	deaf   bool              // which does not read it: keys can only leave it
 	keys   detachKeys        // that leave it; nil: none do
 	modes  modes             // of the terminal, as what ran before has set them
 	redraw bool              // ask for a redraw, for a program that was there before
@@ -68,7 +70,11 @@ func (a *app) interact(ctx context.Context, cancel context.CancelCauseFunc, s co
 		in := a.readInput(tty)
 		wg.Go(func() {
 			defer tty.rescue()
-			if forward(s, in, c.keys, done) {
+			to := s
+			if c.deaf {
+				to = unheard{s}
+			}
+			if forward(to, in, c.keys, done) {
 				cancel(errDetached)
 			}
 		})
@@ -111,15 +117,31 @@ func (a *app) readInput(tty *rawTerminal) <-chan []byte {
 	return in
 }
 
-// prefixTime is how long the first of the detach keys is held back: Ctrl-P
-// alone has a meaning of its own in most shells.
-const prefixTime = 400 * time.Millisecond
+// holdTime is how long the first of the detach keys is held back: Ctrl-P alone
+// has a meaning of its own in most shells. prefixTime is how long the second
+// may come after it: people were seen to take 1.5 s.
+const (
+	holdTime   = 400 * time.Millisecond
+	prefixTime = 3 * time.Second
+)
+
+// unheard is a command that was started without input.
+type unheard struct{ commandStream }
+
+func (unheard) Write(p []byte) (int, error) {
+	if bytes.IndexByte(p, 'C'&0x1f) >= 0 {
+		return 0, errDetached
+	}
+	return len(p), nil
+}
+
+func (unheard) CloseInput() error { return nil }
 
 // forward gives input to the command until done, and reports whether the
 // detach keys were pressed.
 func forward(s commandStream, in <-chan []byte, keys detachKeys, done <-chan struct{}) bool {
 	scan := keyScanner{keys: keys}
-	var late <-chan time.Time
+	var late, over <-chan time.Time
 	for {
 		var data []byte
 		var detach bool
@@ -127,7 +149,10 @@ func forward(s commandStream, in <-chan []byte, keys detachKeys, done <-chan str
 		case <-done:
 			return false
 		case <-late:
-			data = scan.release()
+			data, late = scan.release(), nil
+		case <-over:
+			scan.forget()
+			over = nil
 		case p, ok := <-in:
 			if !ok {
 				s.Write(scan.release())
@@ -135,18 +160,18 @@ func forward(s commandStream, in <-chan []byte, keys detachKeys, done <-chan str
 				return false
 			}
 			data, detach = scan.next(p)
+			late, over = nil, nil
+			if scan.holds() {
+				late, over = time.After(holdTime), time.After(prefixTime)
+			}
 		}
 		if len(data) > 0 {
 			if _, err := s.Write(data); err != nil {
-				return false // the command has ended, which the output tells
+				return errors.Is(err, errDetached) // else the command has ended, which the output tells
 			}
 		}
 		if detach {
 			return true
-		}
-		late = nil
-		if scan.holds() {
-			late = time.After(prefixTime)
 		}
 	}
 }

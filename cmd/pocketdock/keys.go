@@ -35,10 +35,11 @@ func parseDetachKeys(s string) (detachKeys, error) {
 }
 
 // A keyScanner finds the detach keys in what is typed. Their beginning is held
-// back until it shows whether the rest comes.
+// back until it shows whether the rest comes, or until it is released.
 type keyScanner struct {
 	keys detachKeys
 	held int // of the keys that came already
+	sent int // of those, how many were released
 }
 
 // next returns what of p, and of what was held back, goes on to the command,
@@ -54,15 +55,16 @@ func (k *keyScanner) next(p []byte) (out []byte, detach bool) {
 			for n > 0 && !slices.Equal(k.keys[k.held-n:k.held], k.keys[:n]) {
 				n--
 			}
-			out = append(out, k.keys[:k.held-n]...)
-			k.held = n
+			lost := k.held - n
+			out = append(out, k.keys[min(k.sent, lost):lost]...)
+			k.held, k.sent = n, max(0, k.sent-lost)
 		}
 		if b != k.keys[k.held] {
 			out = append(out, b)
 			continue
 		}
 		if k.held++; k.held == len(k.keys) {
-			k.held = 0
+			k.forget()
 			return out, true
 		}
 	}
@@ -71,9 +73,13 @@ func (k *keyScanner) next(p []byte) (out []byte, detach bool) {
 
 func (k *keyScanner) holds() bool { return k.held > 0 }
 
-// release gives up waiting for the rest.
+// release no longer holds back what came, which goes on to the command; the
+// rest, if it comes, still completes the keys.
 func (k *keyScanner) release() []byte {
-	held := k.keys[:k.held]
-	k.held = 0
+	held := k.keys[k.sent:k.held]
+	k.sent = k.held
 	return held
 }
+
+// forget gives up waiting for the rest.
+func (k *keyScanner) forget() { k.held, k.sent = 0, 0 }

@@ -3,8 +3,12 @@ package main
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pocketdock/pocketdock"
 )
@@ -55,6 +59,23 @@ func TestKeyScanner(t *testing.T) {
 			}
 			if string(out) != tt.out || detach != tt.detach || k.holds() != (tt.held != "") || string(k.release()) != tt.held {
 				t.Errorf("%q in %q cut at %d: %q, %v", tt.keys, tt.in, cut, out, detach)
+			}
+
+			// What was released in between is given once, and counts.
+			k, out, detach = keyScanner{keys: detachKeys(tt.keys)}, nil, false
+			for _, piece := range []string{tt.in[:cut], tt.in[cut:]} {
+				if detach {
+					break
+				}
+				o, d := k.next([]byte(piece))
+				out, detach = append(out, o...), d
+				if !detach {
+					out = append(out, k.release()...)
+				}
+			}
+			want := tt.out + tt.held
+			if detach != tt.detach || !strings.HasPrefix(string(out), tt.out) || !detach && string(out) != want {
+				t.Errorf("%q in %q cut at %d, released: %q, %v", tt.keys, tt.in, cut, out, detach)
 			}
 		}
 	}
@@ -130,4 +151,69 @@ func FuzzSplitter(f *testing.F) {
 			t.Errorf("%d bytes held", len(s.seq))
 		}
 	})
+}
+
+// typedTo is a command that keeps what is typed into it.
+type typedTo struct{ strings.Builder }
+
+func (*typedTo) Chunks() iter.Seq[pocketdock.Chunk] { return nil }
+
+func (*typedTo) Result() (*pocketdock.Result, error) { return nil, nil }
+
+func (*typedTo) Resize(pocketdock.TerminalSize) error { return nil }
+
+func (*typedTo) CloseInput() error { return nil }
+
+// TestSlowKeys: the first of the detach keys alone reaches the command soon, and
+// the second still leaves it when it comes seconds later, but not much later.
+func TestSlowKeys(t *testing.T) {
+	for _, tt := range []struct {
+		pause  time.Duration // between the keys
+		next   string
+		early  string // what the command has just before the second key
+		all    string
+		detach bool
+	}{
+		{100 * time.Millisecond, "\x11", "", "", true},
+		{700 * time.Millisecond, "\x11", "\x10", "\x10", true},
+		{2500 * time.Millisecond, "\x11", "\x10", "\x10", true},
+		{10 * time.Second, "\x11", "\x10", "\x10\x11", false},
+		{time.Second, "x", "\x10", "\x10x", false},
+		{time.Second, "\x10", "\x10", "\x10\x10", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			in, done := make(chan []byte), make(chan struct{})
+			var cmd typedTo
+			result := make(chan bool)
+			go func() { result <- forward(&cmd, in, detachKeys{0x10, 0x11}, done) }()
+			in <- []byte{0x10}
+			time.Sleep(tt.pause)
+			synctest.Wait()
+			if cmd.String() != tt.early {
+				t.Errorf("%v: %q before the second key, want %q", tt.pause, cmd.String(), tt.early)
+			}
+			in <- []byte(tt.next)
+			if !tt.detach {
+				time.Sleep(time.Minute)
+				close(done)
+			}
+			if detach := <-result; detach != tt.detach || cmd.String() != tt.all {
+				t.Errorf("%v, then %q: %q, left: %v", tt.pause, tt.next, cmd.String(), detach)
+			}
+		})
+	}
+}
+
+// TestUnheardKeys: of what is typed to a command without input only Ctrl-C, or
+// the detach keys, do something: they leave it.
+func TestUnheardKeys(t *testing.T) {
+	for typed, leaves := range map[string]bool{"": false, "abc\r": false, "\x03": true, "x\x03": true, "ab\x10\x11": true} {
+		in := make(chan []byte, 1)
+		in <- []byte(typed)
+		close(in)
+		var cmd typedTo
+		if left := forward(unheard{&cmd}, in, detachKeys{0x10, 0x11}, nil); left != leaves || cmd.String() != "" {
+			t.Errorf("%q: left %v, %q arrived", typed, left, cmd.String())
+		}
+	}
 }
