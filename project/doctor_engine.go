@@ -20,10 +20,16 @@ func (r *Report) checkEngine(ctx context.Context, client *pocketdock.Client) {
 	defer cancel()
 	d, err := client.EngineDetails(ctx)
 	if err != nil {
-		f := Finding{ID: "engine-reachable", Severity: Problem, What: oneLine(err.Error()), Why: "no sandbox can be made without an engine",
+		f := Finding{ID: "engine-reachable", Severity: Problem, What: joinLines(err.Error()), Why: "no sandbox can be made without an engine",
 			Fix: "systemctl --user start podman.socket"}
 		if os.Geteuid() == 0 {
 			f.Fix = "systemctl start podman.socket   (or docker.socket)"
+		}
+		switch {
+		case client.Socket != "":
+			f.Fix = "pocketdock engine --socket PATH   (of an engine that runs; without --socket the first that answers is taken)"
+		case os.Getenv("POCKETDOCK_SOCKET") != "":
+			f.Fix = "unset POCKETDOCK_SOCKET   (or name the socket of an engine that runs)"
 		}
 		if errors.Is(err, os.ErrPermission) {
 			f.Fix = "sudo usermod -aG docker $USER   (then log in again; members are as powerful as root), or use rootless Podman"
@@ -240,6 +246,11 @@ func (r *Report) checkSpace(id, what, dir, fix string) {
 		f.Severity, f.Why, f.Fix = Warning, "a full disk ends builds and whatever writes files", fix
 	}
 	r.add(f)
+}
+
+// joinLines makes a list in lines, each but its first indented, one line.
+func joinLines(s string) string {
+	return oneLine(strings.ReplaceAll(strings.Replace(s, "\n  ", " ", 1), "\n", "; "))
 }
 
 // oneLine is a message of several lines as one.

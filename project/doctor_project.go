@@ -72,7 +72,11 @@ func (r *Report) checkProject(ctx context.Context, client *pocketdock.Client, p 
 	if listed {
 		c.orphans(ctx)
 	}
-	if len(r.Findings) == before {
+	switch {
+	case len(r.Findings) > before:
+	case !listed && len(names) > 0:
+		r.ok("instances", "%s; whether the containers are there, no engine says", countOf(len(names), "instance"))
+	default:
 		r.ok("instances", "%s, all in order", countOf(len(names), "instance"))
 	}
 	c.disk(names)

@@ -48,7 +48,7 @@ comes, and exits with the process's code. Ending attach does not end the process
 func (a *app) attach(ctx context.Context, p *pocketdock.Process, keys detachKeys, stdin bool) error {
 	info, err := p.Info(ctx)
 	if err != nil {
-		return err
+		return inContainer(p.Container(), err)
 	}
 	if !info.Terminal {
 		return a.attachPlain(ctx, p, stdin)

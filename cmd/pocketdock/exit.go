@@ -99,9 +99,29 @@ func (a *app) hint(ctx context.Context, err error) string {
 		return ce.Command + " is a word of a shell, which ends with its command; a line for one goes behind --lang sh, and -w, -e set directory and variables"
 	}
 	if errors.Is(err, pocketdock.ErrProcessNotFound) {
-		return "see the processes of a sandbox with: pocketdock ps --all CONTAINER"
+		box := "CONTAINER"
+		if e, ok := errors.AsType[processError](err); ok {
+			box = e.box
+		}
+		return "see the processes of a sandbox with: pocketdock ps --all " + box
 	}
 	return ""
+}
+
+// A processError is about a process of a sandbox.
+type processError struct {
+	box string
+	error
+}
+
+func (e processError) Unwrap() error { return e.error }
+
+// inContainer notes for a hint where a process was looked for.
+func inContainer(box *pocketdock.Container, err error) error {
+	if err == nil {
+		return nil
+	}
+	return processError{box.Name(), err}
 }
 
 // shellWords are what shells do themselves: no program does it.

@@ -47,7 +47,7 @@ process's group instead, and nothing is waited for. ID is as ps prints it.`,
 				if err == nil {
 					_, err = fmt.Fprintln(a.out, id)
 				}
-				errs = append(errs, err)
+				errs = append(errs, inContainer(box, err))
 			}
 			return errors.Join(errs...)
 		},

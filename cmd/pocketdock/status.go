@@ -128,15 +128,16 @@ func (a *app) use(ctx context.Context, id string) (*pocketdock.Info, error) {
 
 func (a *app) printStatus(s *statusJSON) error {
 	e := s.Engine
-	var where string
+	var where, ofAll string
 	if p := s.Project; p != nil {
+		ofAll = ", of all projects"
 		where = fmt.Sprintf("%s in %s, %s", p.Name, p.Path, plural(p.Instances, "instance"))
 	}
 	err := a.out.printFacts([]fact{
 		{"Engine", cell{e.Name + " " + e.Version, good}},
 		{"Socket", text(e.Socket)},
 		{"Project", text(where)},
-		{"Sandboxes", text(fmt.Sprintf("%d running, %d stopped", s.Running, s.Stopped))},
+		{"Sandboxes", text(fmt.Sprintf("%d running, %d stopped", s.Running, s.Stopped) + ofAll)},
 		{"Memory", text(pocketdock.FormatSize(s.Memory) + " in use")}})
 	if err != nil || len(s.Boxes) == 0 {
 		return err

@@ -300,6 +300,18 @@ func TestSuiteDetach(t *testing.T) {
 		p.line("clear; pocketdock attach $BOX $(pocketdock ps -q $BOX); echo code=$?")
 		p.shows(`remembered 66\s+/ # `)
 
+		// A slow hand leaves it, too.
+		p.inside("echo seen $((70+7))")
+		p.shows(`seen 77`)
+		p.keys("C-p")
+		p.shows(`seen 77\s+/ # echo seen \S+$`) // the shell has it meanwhile, for what was typed before
+		p.keys("C-q")
+		p.shows(`Left running`)
+		p.shows(`code=0`)
+		p.line("clear; pocketdock attach $BOX $(pocketdock ps -q $BOX); echo code=$?")
+		p.shows(`seen 77\s+/ # echo seen \S+$`)
+		p.keys("C-u", "Enter")
+
 		// The client is killed: the shell goes with it, the terminal is restored.
 		list, err := box.Processes(t.Context())
 		if err != nil {
@@ -323,6 +335,22 @@ func TestSuiteDetach(t *testing.T) {
 				t.Errorf("%s %s still runs; there were %d processes", proc.ID, proc.Args, len(list))
 			}
 		}
+	})
+}
+
+// TestSuiteUnheard: a process with a terminal that reads nothing says so, and is
+// left with Ctrl-C as well.
+func TestSuiteUnheard(t *testing.T) {
+	onTerminals(t, func(t *testing.T, p *pane, box *pocketdock.Container) {
+		p.line("clear; id=$(pocketdock run -d -t $BOX -- sh -c 'echo begun $((1+1)); exec sleep 1000'); pocketdock attach $BOX $id; echo code=$?")
+		p.shows(`was started without -i: no key reaches it, Ctrl-C or`)
+		p.shows(`begun 2`)
+		p.keys("x", "Enter", "C-c")
+		p.shows(`Left running`)
+		p.shows(`code=0`)
+		p.sane("unheard")
+		p.line("clear; pocketdock ps $BOX")
+		p.shows(`(?m)^\S+ +running `)
 	})
 }
 

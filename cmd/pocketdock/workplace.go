@@ -79,7 +79,8 @@ func (a *app) obey(w *workplace) {
 		a.verbose = true
 	}
 	a.mute = w.LogLevel == "error"
-	if a.client.Socket == "" && os.Getenv("CONTAINER_HOST") == "" && os.Getenv("DOCKER_HOST") == "" {
+	// POCKETDOCK_SOCKET the library reads by itself, and names it when it fails.
+	if a.client.Socket == "" && os.Getenv("POCKETDOCK_SOCKET") == "" && os.Getenv("CONTAINER_HOST") == "" && os.Getenv("DOCKER_HOST") == "" {
 		a.client.Socket = w.Socket
 	}
 }
