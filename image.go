@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,6 +88,32 @@ func (c *Client) ImageExists(ctx context.Context, image string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// ImageTags are the tags that the engine has of an image's name: "v1", "v2".
+func (c *Client) ImageTags(ctx context.Context, name string) ([]string, error) {
+	if err := checkImage(name); err != nil {
+		return nil, err
+	}
+	e, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []struct{ RepoTags []string }
+	if err := e.JSON(ctx, "GET", "/images/json", nil, nil, &list); err != nil {
+		return nil, apiError(err, "list images", "")
+	}
+	repo, _ := splitTag(name)
+	var tags []string
+	for _, img := range list {
+		for _, full := range img.RepoTags {
+			if _, tag := splitTag(full); sameName(full, repo+":"+tag) {
+				tags = append(tags, tag)
+			}
+		}
+	}
+	slices.Sort(tags)
+	return tags, nil
 }
 
 // Tag gives an image another name, "name" or "name:tag".

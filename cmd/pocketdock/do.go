@@ -68,7 +68,7 @@ With --lang the argument is source text in that language, one of
 	f.StringVar(&o.image, "image", "", "image to make the sandbox from (default: the profile's, and without one "+defaultImage+", or this machine's programs on the embedded engine)")
 	f.StringVar(&o.profile, "profile", "", "profile to make it of (default: in a project, its default_profile)")
 	f.StringVar(&o.lang, "lang", "", "language of the source text that is given instead of a command")
-	f.BoolVarP(&o.stdin, "stdin", "i", false, "give standard input to the command")
+	f.BoolVarP(&o.stdin, "stdin", "i", false, "give standard input to the command, which reads nothing without it")
 	f.BoolVarP(&o.tty, "tty", "t", false, "give it a terminal")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "end the command after this long; 0 for never, which is the default with -i -t")
 	f.BoolVar(&o.network, "network", false, "connect the sandbox to the network (default: the profile's)")

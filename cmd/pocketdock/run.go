@@ -66,7 +66,7 @@ encoding, before the one that is described here.`,
 	f.StringArrayVarP(&o.env, "env", "e", nil, "environment variable, NAME=VALUE, or NAME with the value that it has here")
 	f.StringVarP(&o.dir, "workdir", "w", "", "working directory (default: the sandbox's)")
 	f.StringVarP(&o.user, "user", "u", "", "user to run as (default: the sandbox's)")
-	f.BoolVarP(&o.stdin, "stdin", "i", false, "give standard input to the command")
+	f.BoolVarP(&o.stdin, "stdin", "i", false, "give standard input to the command, which reads nothing without it")
 	f.BoolVarP(&o.tty, "tty", "t", false, "give it a terminal")
 	_ = cmd.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions(pocketdock.Languages(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.MarkFlagsMutuallyExclusive("detach", "stream")

@@ -13,7 +13,10 @@ import (
 // be; it asks the engine, so it is for when something has failed already.
 func (a *app) didYouMean(ctx context.Context, err error) string {
 	if ie, ok := errors.AsType[*pocketdock.ImageError](err); ok {
-		return a.nearProfile(ie.Image)
+		if near := a.nearProfile(ie.Image); near != "" {
+			return near
+		}
+		return a.nearTag(ctx, ie.Image)
 	}
 	ce, ok := errors.AsType[*pocketdock.ContainerError](err)
 	if !ok || ce.Kind != pocketdock.ErrContainerNotFound {
@@ -51,6 +54,21 @@ func (a *app) nearProfile(image string) string {
 		return "--profile " + near
 	}
 	return ""
+}
+
+// nearTag names the image of that name that there is, with its tag.
+func (a *app) nearTag(ctx context.Context, image string) string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	tags, err := a.client.ImageTags(ctx, image)
+	if err != nil || len(tags) == 0 {
+		return ""
+	}
+	repo := image
+	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
+		repo = image[:i]
+	}
+	return repo + ":" + strings.Join(tags[:min(3, len(tags))], ", "+repo+":")
 }
 
 // nearest is the candidate that word is probably a mistyped form of, or empty.
