@@ -13,8 +13,7 @@ import (
 // projectLogs are the commands of all instances of the project.
 func (a *app) projectLogs(ctx context.Context, w *workplace, o *logFlags) ([]logItem, error) {
 	if w.project == nil {
-		_, err := project.Find(".")
-		return nil, fmt.Errorf("%w; or name a sandbox: pocketdock logs CONTAINER", err)
+		return nil, noProjectLogs()
 	}
 	names, err := w.project.Instances()
 	if err != nil {
@@ -35,6 +34,12 @@ func (a *app) projectLogs(ctx context.Context, w *workplace, o *logFlags) ([]log
 		all = append(all, items...)
 	}
 	return all, nil
+}
+
+// noProjectLogs is the error where nothing says which sandboxes are meant.
+func noProjectLogs() error {
+	_, err := project.Find(".")
+	return fmt.Errorf("%w; or name a sandbox: pocketdock logs CONTAINER", err)
 }
 
 // boxOf is the container of an instance; nil if the engine does not have it.

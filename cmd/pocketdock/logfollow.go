@@ -122,8 +122,7 @@ func (f *logFollower) find(ctx context.Context, args []string) error {
 		return err
 	}
 	if f.w.project == nil {
-		_, err := project.Find(".")
-		return err
+		return noProjectLogs()
 	}
 	names, err := f.w.project.Instances()
 	if err != nil {

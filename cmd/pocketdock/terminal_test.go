@@ -281,6 +281,9 @@ func TestSuiteDetach(t *testing.T) {
 		p.shows(`Left running; come back with: pocketdock attach`)
 		p.shows(`code=0`)
 		p.sane("away")
+		p.line("clear; pocketdock ps $BOX; pocketdock logs --history $BOX")
+		p.shows(`(?m)^\S+ +running .* sh$`)
+		p.shows(`(?m) session +running .* sh$`)
 		p.line("clear; id=$(pocketdock ps -q $BOX); pocketdock attach $BOX $id; echo code=$?")
 		p.shows(`(?m)^20$`)
 		p.keys("Space")
@@ -374,7 +377,7 @@ func TestSuiteRunTerminal(t *testing.T) {
 		p.shows(`code=130`)
 
 		p.line("clear; pocketdock list --project none; pocketdock list")
-		p.shows(`There is no sandbox`)
+		p.shows(`no sandbox in project none; \d+ elsewhere: pocketdock list --all-projects`)
 		p.shows(box.Name() + ` +running +\S+ +(just now|\d+ (second|minute)s? ago)`)
 		if screen := p.tmux("capture-pane", "-p", "-e"); !strings.Contains(screen, "\x1b[32mrunning") {
 			t.Errorf("no green: %q", screen)
