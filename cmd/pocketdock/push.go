@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,9 +19,9 @@ func (a *app) pushCommand() *cobra.Command {
 		Use:   "push CONTAINER SRC DEST",
 		Short: "Copy a file or directory into a sandbox",
 		Long: `Copies a file or directory of this machine into a sandbox, with modes, times and
-links. Missing directories are made. A DEST that is a directory, or ends with a
-slash, takes it under its name; of a SRC that ends with . or .. it takes the content,
-which is added to what is there, as cp does.
+links. Missing directories are made; what is in a directory is added to one that
+exists. A DEST that ends with a slash, and for a file one that is a directory, takes
+it under its name.
 
 SRC - is standard input, of any size: the content of the file DEST or, where DEST
 ends with a slash, a tar archive to unpack there.
@@ -84,7 +83,8 @@ func (a *app) push(ctx context.Context, name, src, dest string, o pocketdock.Tra
 	return box.Push(ctx, src, dest, o)
 }
 
-// pushDest is the path that SRC will have: one in DEST, if that is a directory.
+// pushDest is the path that SRC will have: one in DEST, if that is a directory
+// and SRC is not, or if it is meant to be one.
 func pushDest(ctx context.Context, box *pocketdock.Container, src, dest, user string) (string, error) {
 	abs, err := filepath.Abs(src)
 	if err != nil {
@@ -102,17 +102,10 @@ func pushDest(ctx context.Context, box *pocketdock.Container, src, dest, user st
 	switch {
 	case err != nil: // it is not there, or Push says what is wrong with it
 		return dest, nil
-	case to.IsDir() && !isContent(src):
+	case to.IsDir() && !from.IsDir():
 		return into, nil
 	case !to.IsDir() && from.IsDir():
 		return "", fmt.Errorf("%s is a directory, and %s in container %s is a file; remove that first, or give DEST another name", src, dest, box)
 	}
 	return dest, nil
-}
-
-// isContent reports a path of what is in a directory, and not of the directory
-// by its name: a name is not what is written there.
-func isContent(src string) bool {
-	src = filepath.ToSlash(src)
-	return slices.Contains([]string{".", ".."}, src[strings.LastIndexByte(src, '/')+1:])
 }
