@@ -164,7 +164,7 @@ type Send struct {
 	// session send Token, SyncMark and a code.
 	Sync []byte `json:"sync"`
 	// TimeoutMS interrupts the command. What it has started and is left
-	// GraceMS (0: 500) later is killed, and the session after that long again.
+	// GraceMS (0: 500) later is killed, the session that long (2000 at least) after.
 	// 0: none.
 	TimeoutMS int64 `json:"timeout_ms,omitempty"`
 	GraceMS   int64 `json:"grace_ms,omitempty"`
