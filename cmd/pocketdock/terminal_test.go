@@ -303,18 +303,6 @@ func TestSuiteDetach(t *testing.T) {
 		p.line("clear; pocketdock attach $BOX $(pocketdock ps -q $BOX); echo code=$?")
 		p.shows(`remembered 66\s+/ # `)
 
-		// A slow hand leaves it, too.
-		p.inside("echo seen $((70+7))")
-		p.shows(`seen 77`)
-		p.keys("C-p")
-		p.shows(`seen 77\s+/ # echo seen \S+$`) // the shell has it meanwhile, for what was typed before
-		p.keys("C-q")
-		p.shows(`Left running`)
-		p.shows(`code=0`)
-		p.line("clear; pocketdock attach $BOX $(pocketdock ps -q $BOX); echo code=$?")
-		p.shows(`seen 77\s+/ # echo seen \S+$`)
-		p.keys("C-u", "Enter")
-
 		// The client is killed: the shell goes with it, the terminal is restored.
 		list, err := box.Processes(t.Context())
 		if err != nil {
