@@ -236,9 +236,13 @@ func dialled(addr string) string {
 
 func TestSuiteImageMissing(t *testing.T) {
 	onEngines(t, func(t *testing.T, e testEngine) {
+		hint := "pull no-such/image:tag"
+		if e.name == "embedded" {
+			hint = "pocketdock import"
+		}
 		_, err := e.client.Create(t.Context(), "no-such/image:tag", pocketdock.CreateOptions{})
 		ie, ok := errors.AsType[*pocketdock.ImageError](err)
-		if !errors.Is(err, pocketdock.ErrImageNotFound) || !ok || ie.Image != "no-such/image:tag" || !strings.Contains(err.Error(), "pull no-such/image:tag") {
+		if !errors.Is(err, pocketdock.ErrImageNotFound) || !ok || ie.Image != "no-such/image:tag" || !strings.Contains(err.Error(), hint) {
 			t.Errorf("got %v", err)
 		}
 		if ok, err := e.client.ImageExists(t.Context(), busybox); !ok || err != nil {

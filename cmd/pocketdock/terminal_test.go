@@ -333,9 +333,14 @@ func TestSuiteDetach(t *testing.T) {
 // left with Ctrl-C as well.
 func TestSuiteUnheard(t *testing.T) {
 	onTerminals(t, func(t *testing.T, p *pane, box *pocketdock.Container) {
-		p.line("clear; id=$(pocketdock run -d -t $BOX -- sh -c 'echo begun $((1+1)); exec sleep 1000'); pocketdock attach $BOX $id; echo code=$?")
+		p.line("clear; id=$(pocketdock run -d -t $BOX -- sh -c 'echo begun $((1+1)); until [ -e /tmp/go ]; do sleep 0.1; done; echo went on $((1+2)); exec sleep 1000'); pocketdock attach $BOX $id; echo code=$?")
 		p.shows(`was started without -i: no key reaches it, Ctrl-C or`)
 		p.shows(`begun 2`)
+		// What comes now is followed: the terminal is ours.
+		if _, err := box.Run(t.Context(), pocketdock.Argv("touch", "/tmp/go")); err != nil {
+			t.Fatal(err)
+		}
+		p.shows(`went on 3`)
 		p.keys("x", "Enter", "C-c")
 		p.shows(`Left running`)
 		p.shows(`code=0`)
