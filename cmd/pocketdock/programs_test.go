@@ -100,7 +100,8 @@ func typeVim(t *testing.T, p *pane, box *pocketdock.Container, prompt func()) {
 	p.keys("A")
 	p.tmux("paste-buffer")
 	p.shows(`(?m)^    second\s+third`)
-	p.keys("C-c") // as Escape; what follows that at once is taken for one sequence
+	p.keys("C-c")             // as Escape; what follows that at once is taken for one sequence
+	vimSays(p, "lines", "30") // it drops what comes before it is done with that
 	p.line(":wq")
 	prompt()
 	if text, err := box.ReadFile(t.Context(), "/tmp/note"); err != nil || string(text) != "written in vim: ü€漢\nfirst\n    second\nthird\n" {
