@@ -34,6 +34,9 @@ type dying struct {
 	Snapshot string
 }
 
+// sweptLabel is on the snapshots of a dying client, with their name.
+const sweptLabel = "com.example.swept"
+
 // diesHelper is what that client does.
 func diesHelper(text string) error {
 	var d dying
@@ -57,7 +60,8 @@ func diesHelper(text string) error {
 			return err
 		}
 		if d.Snapshot != "" {
-			_, err = box.Snapshot(ctx, d.Snapshot, pocketdock.SnapshotOptions{Exclude: []string{"/tmp"}})
+			_, err = box.Snapshot(ctx, d.Snapshot, pocketdock.SnapshotOptions{
+				Exclude: []string{"/tmp"}, Labels: map[string]string{sweptLabel: d.Snapshot}})
 		} else {
 			_, err = box.RebootFresh(ctx)
 		}
