@@ -86,7 +86,13 @@ func (r *dataReader) Read(p []byte) (int, error) {
 	if r.err != nil || len(p) == 0 {
 		return 0, r.err
 	}
-	n, err := r.read(p)
+	var n int
+	err := r.c.ctx.Err()
+	if err == nil {
+		n, err = r.read(p)
+	} else {
+		err = context.Cause(r.c.ctx) // and not what came before that
+	}
 	if err != nil {
 		if err != io.EOF {
 			err = r.c.a.c.wireError(r.op, r.path, err)

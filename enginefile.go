@@ -191,6 +191,9 @@ type archiveFile struct {
 
 // Read says so when the archive ends before the file does.
 func (a *archiveFile) Read(p []byte) (int, error) {
+	if a.ctx.Err() != nil {
+		return 0, context.Cause(a.ctx)
+	}
 	n, err := a.tar.Read(p)
 	if err != nil && err != io.EOF {
 		err = a.x.c.cutFile(a.ctx, a.path, err)

@@ -182,7 +182,8 @@ type ReadOptions struct {
 }
 
 // OpenFile reads a regular file as a stream; the caller closes it. A read
-// error other than io.EOF means that the content is not whole.
+// error other than io.EOF means that the content is not whole. It ends with the
+// context.
 func (c *Container) OpenFile(ctx context.Context, path string, opts ReadOptions) (*FileInfo, io.ReadCloser, error) {
 	if err := checkPath(path); err != nil {
 		return nil, nil, err

@@ -36,6 +36,7 @@ type agent struct {
 	procs   *table
 	groups  groupPool
 	kept    retained
+	briefs  briefs
 	users   users
 	cgroup  cgroup
 	rest    *rest
@@ -173,9 +174,12 @@ func start(config string, init bool) (*agent, net.Listener, error) {
 		return nil, nil, errServed
 	}
 	a.procs = newTable(a.store)
+	a.briefs.store = a.store
 	for _, p := range a.store.load() {
 		a.procs.reserve(p)
-		a.retain(p, a.remember(p))
+		m := p.summary()
+		a.remember(m)
+		a.retain(p, m)
 	}
 	ttl, idle, saved := a.store.loadLimits()
 	if !saved {
@@ -220,7 +224,7 @@ func (a *agent) startMain() error {
 	if bad != nil {
 		return fmt.Errorf("main process: %w", bad)
 	}
-	a.keep(p)
+	a.keep(p, nil, nil)
 	if a.conf.Exit {
 		go func() {
 			<-p.finished

@@ -9,6 +9,8 @@ import "sync"
 const (
 	smallBuffer = 4 << 10
 	bulkBuffer  = 128 << 10
+	// briefBuffer is how much a log has in memory before it goes to a file.
+	briefBuffer = 16 << 10
 	// bulkPipe is what a pipe is enlarged to when a stream turns out to be
 	// bulk: the largest that an unprivileged process may have by default.
 	bulkPipe = 1 << 20
@@ -17,6 +19,7 @@ const (
 var (
 	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
 	bulkBuffers  = sync.Pool{New: func() any { return new([bulkBuffer]byte) }}
+	briefBuffers = sync.Pool{New: func() any { return new([briefBuffer]byte) }}
 )
 
 // A scratch is a buffer that grows once and goes back to its pool.

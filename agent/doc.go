@@ -18,6 +18,11 @@
 // and ID.err hold the last LogLimit bytes of its output. They survive a stop
 // of the container; a process that ran then reads back as Lost.
 //
+// A run whose client waits for it and that is short, 10 ms or a little more
+// with at most 16 kB in each stream, is written at its end only, to a file that
+// such runs share (journal.go has its format): three files took longer than
+// the run. Nothing is known of one during which the agent is killed.
+//
 // What is kept of ended processes: at most 256 records and 256 MiB of logs.
 // Beyond either, the process that ended first is forgotten first, but never
 // the one that ended last. A process without a log is forgotten when it ends.

@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"sync"
 	"time"
 
 	"github.com/pocketdock/pocketdock/internal/wire"
@@ -22,7 +23,8 @@ type follower struct {
 	wake   chan struct{}
 	kept   [2]*keptReader
 	buf    scratch
-	at     [2]int64 // offset of the next byte; changed under the log's lock
+	at     [2]int64  // offset of the next byte; changed under the log's lock
+	told   sync.Once // of the end
 }
 
 func newFollower(p *process, w *wire.Writer) *follower {
@@ -58,7 +60,7 @@ func (f *follower) attach() {
 		}
 		k := s.kept
 		if s.log != nil {
-			k = s.log.store.keep(s.log.name, false)
+			k = s.log.kept(i)
 			if total, first := s.log.extent(); k.total != total || k.first != first {
 				k.total, k.first = total, max(first, min(k.first, total))
 			}
@@ -67,6 +69,37 @@ func (f *follower) attach() {
 			f.kept[i] = k.open()
 		}
 	}
+}
+
+// direct has the writers of the logs send to f, as long as it is little.
+func (f *follower) direct() {
+	for _, s := range f.p.out {
+		if s != nil && s.log != nil {
+			s.log.mu.Lock()
+			s.log.direct = f
+			s.log.mu.Unlock()
+		}
+	}
+}
+
+// undirect undoes direct, and reports whether a writer is still sending.
+func (f *follower) undirect() (sending bool) {
+	for _, s := range f.p.out {
+		if s != nil && s.log != nil {
+			sending = s.log.undirect(f) || sending
+		}
+	}
+	return sending
+}
+
+// sent reports whether all of the settled output was sent.
+func (f *follower) sent() bool {
+	for i, s := range f.p.out {
+		if s != nil && !s.log.sent(f, f.p.final[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *follower) detach() {
@@ -118,7 +151,7 @@ func (f *follower) run(gone <-chan struct{}, soft <-chan time.Time) followEnd {
 			case <-gone:
 				return followGone
 			case <-soft:
-				return followSoft
+				return f.soft(gone)
 			default:
 			}
 			continue
@@ -133,15 +166,27 @@ func (f *follower) run(gone <-chan struct{}, soft <-chan time.Time) followEnd {
 		case <-gone:
 			return followGone
 		case <-soft:
-			return followSoft
+			return f.soft(gone)
 		}
 	}
+}
+
+// soft is the end of run at the soft limit, when nothing is under way any more.
+func (f *follower) soft(gone <-chan struct{}) followEnd {
+	for f.undirect() {
+		select {
+		case <-f.wake:
+		case <-gone:
+			return followGone
+		}
+	}
+	return followSoft
 }
 
 // reached reports whether all up to the end was sent, or cannot come.
 func (f *follower) reached() bool {
 	for i, s := range f.p.out {
-		if s != nil && s.log != nil && f.kept[i] == nil && !f.quiet && f.at[i] < f.end[i] && !closed(s.eof) {
+		if s != nil && s.log != nil && f.kept[i] == nil && !f.quiet && !s.log.sent(f, f.end[i]) && !closed(s.eof) {
 			return false
 		}
 	}
@@ -188,7 +233,7 @@ func (f *follower) gap(i int, to int64) (bool, error) {
 func (f *follower) stepLog(i int, l *log) (bool, error) {
 	l.mu.Lock()
 	upto := f.bound(i, l.total)
-	if f.at[i] >= upto {
+	if f.at[i] >= upto || l.direct == f || l.sending == f {
 		l.mu.Unlock()
 		return false, nil
 	}

@@ -10,19 +10,22 @@ import (
 )
 
 // A keptLog is the log of a stream that has ended, or of an earlier life of
-// the agent. Its file is opened by whoever reads it.
+// the agent: a file of its own, or a place in the journal. It is opened by
+// whoever reads it.
 type keptLog struct {
 	store *store
 	name  string
+	place *place // in the journal; nil: the file of that name has it
 	total int64
 	first int64 // offset of the first byte that is there
 	limit int64
+	base  int64 // where in the file the byte at an offset lies: base + offset % limit
 }
 
 // keep looks at a log's file, which anybody may have written. torn says that
 // the agent was killed while it wrote.
 func (st *store) keep(name string, torn bool) *keptLog {
-	k := &keptLog{store: st, name: name, limit: 1}
+	k := &keptLog{store: st, name: name, limit: 1, base: logHeader}
 	fd, size := st.open(name)
 	if fd < 0 {
 		return k
@@ -50,6 +53,17 @@ func (st *store) keep(name string, torn bool) *keptLog {
 	return k
 }
 
+// kept is the log of stream i, which has ended.
+func (l *log) kept(i int) *keptLog {
+	l.mu.Lock()
+	name, at, total := l.name, l.place, l.total
+	l.mu.Unlock()
+	if at != nil {
+		return l.store.journal.log(at, i, total)
+	}
+	return l.store.keep(name, false)
+}
+
 // A keptReader reads a kept log.
 type keptReader struct {
 	*keptLog
@@ -57,6 +71,9 @@ type keptReader struct {
 }
 
 func (k *keptLog) open() *keptReader {
+	if k.place != nil {
+		return &keptReader{k, k.store.journal.open(k.place)}
+	}
 	fd, _ := k.store.open(k.name)
 	return &keptReader{k, fd}
 }
@@ -73,7 +90,7 @@ func (r *keptReader) copyOut(b []byte, off int64) (int, error) {
 	}
 	at := off % r.limit
 	n := min(int64(len(b)), r.total-off, r.limit-at)
-	m, err := unix.Pread(r.fd, b[:n], logHeader+at)
+	m, err := unix.Pread(r.fd, b[:n], r.base+at)
 	if err == nil && m <= 0 {
 		err = io.ErrUnexpectedEOF
 	}

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pocketdock/pocketdock/internal/wire"
 )
 
 // A log keeps the last bytes of a stream: the byte at offset o lies at
@@ -18,6 +21,10 @@ import (
 // read(2) puts output right into the page cache and a reader that holds the
 // process back is served from there: no copy more than a pipe costs, and what
 // is in the log outlives the agent.
+//
+// A log is brief at first: in memory, until it is more than that has room for
+// or the process turns out not to be short. What a short one leaves goes to the
+// journal.
 //
 // The file grows with what is written. If the disk is full, or there is no
 // file, memory takes its place as far as [memoryLimit] goes and only as long
@@ -37,10 +44,18 @@ type log struct {
 	file    int   // -1: none
 	backed  int64 // how many bytes of the ring the file has
 	memory  []byte
+	brief   bool               // it is to be in memory
+	buffer  *[briefBuffer]byte // that memory
+	place   *place             // in the journal, then
 	readers map[*follower]struct{}
 	ended   bool          // the stream is at its end
 	room    chan struct{} // a reader that holds has read
 	onRoom  bool          // the writer waits for that
+
+	// direct gets what comes from the writer itself, as long as it is little:
+	// for a short command nobody else needs to wake up. sending is who is being
+	// sent what the log has already.
+	direct, sending *follower
 }
 
 const (
@@ -67,6 +82,60 @@ func (l *log) extent() (total, first int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.total, l.first()
+}
+
+// keepInFile says that the log is to be in a file from now on.
+func (l *log) keepInFile() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unbrief()
+	l.closeIfOver()
+}
+
+// unbrief moves a brief log to a file. A reader that holds may be sending from
+// the buffer: it is not used again.
+func (l *log) unbrief() {
+	l.brief = false
+	if l.buffer == nil {
+		return
+	}
+	b := l.buffer[logHeader : logHeader+min(l.total, l.limit)]
+	l.buffer = nil
+	l.open()
+	if l.file >= 0 {
+		l.backed = 0
+		l.grow(l.total)
+	}
+	if l.file >= 0 {
+		unix.Pwrite(l.file, b, logHeader)
+		l.writeHeader()
+	} else {
+		copy(l.memory[logHeader:], b)
+	}
+}
+
+// content is a copy of what a brief log has, oldest byte first. It is not ok if
+// the log has become too long for that.
+func (l *log) content() (b []byte, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.buffer == nil {
+		return nil, l.total == 0
+	}
+	ring := l.buffer[logHeader : logHeader+min(l.total, l.limit)]
+	at := 0
+	if l.total > l.limit {
+		at = int(l.total % l.limit)
+	}
+	return slices.Concat(ring[at:], ring[:at]), true
+}
+
+// setPlace says that the journal has a brief log.
+func (l *log) setPlace(p *place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.brief, l.place = false, p
+	l.closeIfOver()
 }
 
 // open makes file and mapping.
@@ -105,6 +174,11 @@ func roundUp(n, to int64) int64 { return (n + to - 1) / to * to }
 // grow gives the ring at least want backed bytes, or changes the limit to what
 // it can have.
 func (l *log) grow(want int64) {
+	if l.buffer != nil {
+		if l.unbrief(); l.total < l.backed {
+			return
+		}
+	}
 	page := int64(os.Getpagesize())
 	size := roundUp(logHeader+max(want, 2*l.backed, firstGrowth-logHeader), page)
 	size = min(size, roundUp(logHeader+l.limit, page))
@@ -204,11 +278,17 @@ func (s *stream) record() {
 	enlarged := false
 	for {
 		full := false
+		var piece []byte
+		var to *follower
 		n, err := take(raw, func(fd int) (int, error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			if l.memory == nil {
-				return l.begin(fd)
+				n, err := l.begin(fd)
+				if n > 0 {
+					piece, to = l.newest(n)
+				}
+				return n, err
 			}
 			b := l.space()
 			if len(b) == 0 {
@@ -224,6 +304,7 @@ func (s *stream) record() {
 			if n > 0 {
 				l.total += int64(n)
 				l.writeHeader()
+				piece, to = l.newest(n)
 				l.tell()
 			}
 			return n, err
@@ -235,16 +316,87 @@ func (s *stream) record() {
 			<-l.room
 			continue
 		}
+		if to != nil {
+			l.send(to, s.kind, piece)
+		}
 		if sum += int64(n); sum >= smallBuffer*8 && !enlarged {
 			enlarged = true
+			l.tooMuch()
 			enlarge(raw)
 		}
 	}
 }
 
+// newest is the n bytes that have just come, for the follower that is to get
+// them from here.
+func (l *log) newest(n int) ([]byte, *follower) {
+	if l.direct == nil {
+		return nil, nil
+	}
+	l.sending = l.direct
+	at := logHeader + (l.total-int64(n))%l.limit
+	return l.memory[at : at+int64(n)], l.direct
+}
+
+// send is for what [log.newest] gave.
+func (l *log) send(to *follower, kind wire.Kind, b []byte) {
+	err := to.w.Frame(kind, b)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sending = nil
+	to.at[to.side(l)] += int64(len(b))
+	if err != nil {
+		l.direct = nil
+	}
+	if l.direct == nil || closed(to.over) {
+		to.kick()
+	}
+	l.freed()
+}
+
+// tooMuch has whoever the writer sends to do so itself from now on.
+func (l *log) tooMuch() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.direct; f != nil {
+		l.direct = nil
+		f.kick()
+	}
+}
+
+// undirect has f itself send what comes from now on, and reports whether it is
+// still being sent what came.
+func (l *log) undirect(f *follower) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.direct == f {
+		l.direct = nil
+	}
+	return l.sending == f
+}
+
+// settled is how much the process itself has printed: what comes later is from
+// children in the background, and not sent from here.
+func (l *log) settled() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.direct = nil
+	return l.total
+}
+
+// sent reports whether f has been sent all n bytes of the log.
+func (l *log) sent(f *follower, n int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sending != f && f.at[f.side(l)] >= n
+}
+
 // begin reads the first output, and only then makes the file: most streams of
 // errors stay empty.
 func (l *log) begin(fd int) (int, error) {
+	if l.brief {
+		return l.beginBrief(fd)
+	}
 	b := smallBuffers.Get().(*[smallBuffer]byte)
 	defer smallBuffers.Put(b)
 	n, err := unix.Read(fd, b[:min(smallBuffer, l.limit)])
@@ -260,6 +412,20 @@ func (l *log) begin(fd int) (int, error) {
 	}
 	l.total += int64(n)
 	l.writeHeader()
+	l.tell()
+	return n, nil
+}
+
+func (l *log) beginBrief(fd int) (int, error) {
+	b := briefBuffers.Get().(*[briefBuffer]byte)
+	room := min(briefBuffer-logHeader, l.limit)
+	n, err := unix.Read(fd, b[logHeader:logHeader+room])
+	if n <= 0 || err != nil {
+		briefBuffers.Put(b)
+		return n, err
+	}
+	l.buffer, l.memory, l.backed = b, b[:], room
+	l.total += int64(n)
 	l.tell()
 	return n, nil
 }
@@ -280,7 +446,9 @@ func (l *log) forget() {
 // tell wakes the readers.
 func (l *log) tell() {
 	for r := range l.readers {
-		r.kick()
+		if r != l.direct {
+			r.kick()
+		}
 	}
 }
 
@@ -314,6 +482,9 @@ func (l *log) detach(r *follower) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.readers, r)
+	if l.direct == r {
+		l.direct = nil
+	}
 	l.freed()
 	l.closeIfOver()
 }
@@ -323,14 +494,23 @@ func (l *log) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
-	l.tell()
+	for r := range l.readers {
+		if r != l.direct || closed(r.over) {
+			r.kick()
+		}
+	}
 	l.closeIfOver()
 }
 
 // closeIfOver gives up file and mapping when the stream is at its end and
 // nobody reads; later readers open the file, see [keptLog].
 func (l *log) closeIfOver() {
-	if !l.ended || len(l.readers) > 0 || l.memory == nil {
+	if !l.ended || len(l.readers) > 0 || l.memory == nil || l.brief {
+		return
+	}
+	if l.buffer != nil { // the journal has it
+		briefBuffers.Put(l.buffer)
+		l.buffer, l.memory = nil, nil
 		return
 	}
 	if l.file < 0 || !l.whole() {

@@ -442,7 +442,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add(good)
 	f.Add([]byte(`{"v":1,"process":{"id":"x","argv":["` + strings.Repeat("é", 9000) + `"]}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, ok := parseRecord("x", b)
+		p, ok := parseRecord(b)
 		if !ok {
 			return
 		}
@@ -450,7 +450,7 @@ func FuzzRecord(f *testing.F) {
 		for _, a := range p.Argv {
 			size += len(a)
 		}
-		if p.ID != "x" || p.Stdout < 0 || p.Stderr < 0 || size > maxReportedArgv+8 {
+		if !validID(p.ID) || p.Stdout < 0 || p.Stderr < 0 || size > maxReportedArgv+8 {
 			t.Errorf("%+v", p)
 		}
 	})

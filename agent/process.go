@@ -46,6 +46,8 @@ type process struct {
 
 	saving  sync.Mutex // held while the record is written
 	dropped bool       // the record is not to be written again
+	brief   bool       // nothing of it is on disk yet, see journal
+	place   *place     // in the journal, when it has ended
 }
 
 // The indices of process.out.

@@ -20,22 +20,23 @@ type memo struct {
 	record []byte // as on disk
 	mark   *mark  // children in the background can still be signalled
 	logs   int64  // bytes of logs
+	place  *place // in the journal; nil: it has files of its own
 }
 
 // summary makes p's memo.
 func (p *process) summary() *memo {
 	b, _ := json.Marshal(record{recordVersion, *p.report()}) // cannot fail
-	return &memo{id: p.id, record: b, mark: p.mark, logs: p.size()}
+	return &memo{id: p.id, record: b, mark: p.mark, logs: p.size(), place: p.place}
 }
 
 // process is the process again, as a restart would read it. The record is the
 // agent's own: nobody can have changed it.
 func (m *memo) process(st *store) *process {
-	r, ok := parseRecord(m.id, m.record)
+	r, ok := parseRecord(m.record)
 	if !ok {
 		return nil
 	}
-	p := st.ended(r)
+	p := st.ended(r, m.place)
 	p.mark = m.mark
 	return p
 }

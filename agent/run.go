@@ -18,7 +18,7 @@ func (a *agent) run(c *client, s *wire.Start) (*wire.Reply, *wire.Error) {
 	}
 	if s.Detach {
 		started := p.report()
-		a.keep(p)
+		a.keep(p, nil, nil)
 		c.w.JSON(wire.KindStarted, started)
 		return &wire.Reply{Process: started}, nil
 	}
@@ -94,9 +94,14 @@ func (p *process) result() *wire.Exit {
 }
 
 // keep looks after a process with a log, which needs no connection: it
-// records its output and its end.
-func (a *agent) keep(p *process) {
-	a.store.save(p)
+// records its output and its end. A connection that has got all the output by
+// then is told of the end at once.
+func (a *agent) keep(p *process, c *client, f *follower) {
+	if p.brief {
+		a.briefs.add(p)
+	} else {
+		a.store.save(p)
+	}
 	for _, s := range p.out {
 		if s != nil {
 			go s.record()
@@ -113,12 +118,19 @@ func (a *agent) keep(p *process) {
 		p.conclude()
 		for i, s := range p.out {
 			if s != nil {
-				p.final[i], _ = s.extent()
+				p.final[i] = s.log.settled()
 			}
 		}
-		a.store.save(p)
-		m := a.remember(p) // who sees the end may want it forgotten
+		m := a.store.saveBrief(p)
+		if m == nil {
+			a.store.save(p)
+			m = p.summary()
+		}
+		a.remember(m) // who sees the end may want it forgotten
 		close(p.finished)
+		if f != nil && f.sent() {
+			a.tellEnd(c, f)
+		}
 		a.retain(p, m)
 		a.garbage.operationEnded()
 	}()
@@ -126,23 +138,23 @@ func (a *agent) keep(p *process) {
 
 // remember enters an ended process among those that are kept, and forgets
 // others for it.
-func (a *agent) remember(p *process) *memo {
-	m := p.summary()
+func (a *agent) remember(m *memo) {
 	for _, old := range a.kept.add(m) {
 		a.drop(old)
 	}
-	return m
 }
 
 // retain keeps an ended process, and forgets others for it. It becomes a memo
 // when its output is at its end: children in the background may go on writing.
 func (a *agent) retain(p *process, m *memo) {
-	for _, s := range p.out {
-		if s != nil {
-			<-s.eof
+	if m.place == nil {
+		for _, s := range p.out {
+			if s != nil {
+				<-s.eof
+			}
 		}
+		a.kept.update(m, p.summary())
 	}
-	a.kept.update(m, p.summary())
 	a.procs.summarize(p, m)
 }
 
@@ -157,7 +169,7 @@ func (a *agent) drop(m *memo) {
 	if p := a.procs.remove(m.id); p != nil {
 		p.abandon()
 	}
-	a.store.drop(m.id)
+	a.store.drop(m)
 	a.groups.release(m.mark)
 }
 
@@ -184,7 +196,8 @@ func (a *agent) runLogged(c *client, p *process, s *wire.Start) {
 	f.hold, f.follow = true, true
 	f.attach()
 	defer f.detach()
-	a.keep(p)
+	f.direct()
+	a.keep(p, c, f)
 	stop := make(chan struct{})
 	go func() {
 		defer close(stop)
@@ -198,21 +211,30 @@ func (a *agent) runLogged(c *client, p *process, s *wire.Start) {
 	}
 	switch f.run(stop, soft) {
 	case followDone:
-		a.exit(c, p.result())
+		a.tellEnd(c, f)
 	case followSoft:
-		p.setDetached()
-		a.store.save(p)
-		a.news.tell()
-		c.w.JSON(wire.KindExit, f.running())
-	case followGone:
-		if s.Keep || s.SoftMS > 0 {
+		f.told.Do(func() {
 			p.setDetached()
 			a.store.save(p)
 			a.news.tell()
-			return
-		}
-		p.kill()
+			c.w.JSON(wire.KindExit, f.running())
+		})
+	case followGone:
+		f.told.Do(func() { // else it went because it was told
+			if s.Keep || s.SoftMS > 0 {
+				p.setDetached()
+				a.store.save(p)
+				a.news.tell()
+				return
+			}
+			p.kill()
+		})
 	}
+}
+
+// tellEnd tells f's connection how the process ended, unless it was told.
+func (a *agent) tellEnd(c *client, f *follower) {
+	f.told.Do(func() { a.exit(c, f.p.result()) })
 }
 
 // control obeys the frames that the client of a process sends, until the

@@ -15,6 +15,8 @@ const (
 	stopGrace = 100 * time.Millisecond
 	// killGrace is for the kernel to be done with SIGKILL, on a busy machine.
 	killGrace = 3 * time.Second
+	// reapGrace is for the agent to notice that they are dead.
+	reapGrace = time.Second
 )
 
 // shutdown ends all processes of the sandbox, and writes down how they ended.
@@ -30,8 +32,19 @@ func (a *agent) shutdown() {
 			a.awaitEmpty(killGrace)
 		}
 	}
+	// They are dead, and may not have been waited for yet.
+	late := time.NewTimer(reapGrace)
+	defer late.Stop()
 	for _, p := range a.procs.live() {
-		if p.logged && !p.hasFinished() && p.hasExited() {
+		if !p.logged {
+			continue
+		}
+		select {
+		case <-p.exited:
+		case <-late.C:
+			late.Reset(0)
+		}
+		if !p.hasFinished() && p.hasExited() {
 			a.store.save(p)
 		}
 	}

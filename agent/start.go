@@ -60,6 +60,7 @@ func (a *agent) start(s *wire.Start) (*process, *wire.Error) {
 		return nil, err
 	}
 	if p.logged {
+		p.brief = !s.Detach
 		limit := s.LogLimit
 		if limit == 0 {
 			limit = defaultLogLimit
@@ -67,6 +68,7 @@ func (a *agent) start(s *wire.Start) (*process, *wire.Error) {
 		for i, out := range p.out {
 			if out != nil {
 				out.log = newLog(a.store, p.id+[]string{stdoutSuffix, stderrSuffix}[i], limit)
+				out.log.brief = !s.Detach
 			}
 		}
 	}

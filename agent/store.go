@@ -23,7 +23,8 @@ import (
 // name is opened without following links. What is read from it may be a root
 // command's work.
 type store struct {
-	dir int
+	dir     int
+	journal journal
 }
 
 // openStore opens the directory, and makes it if it is not there.
@@ -41,7 +42,9 @@ func openStore(path string) (*store, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &store{dir: fd}, nil
+	st := &store{dir: fd}
+	st.journal.store = st
+	return st, nil
 }
 
 // create makes a new file, in place of whatever has its name; -1 if it cannot.
@@ -61,8 +64,10 @@ func (st *store) create(name string) int {
 
 // open opens a file that the agent may have written: a regular one of its own
 // user that has one name. It returns -1 if it is not.
-func (st *store) open(name string) (fd int, size int64) {
-	fd, err := unix.Openat(st.dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+func (st *store) open(name string) (fd int, size int64) { return st.openFor(unix.O_RDONLY, name) }
+
+func (st *store) openFor(access int, name string) (fd int, size int64) {
+	fd, err := unix.Openat(st.dir, name, access|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, 0
 	}
@@ -137,12 +142,21 @@ type record struct {
 	Process wire.Process `json:"process"`
 }
 
-// save writes p's record. A full disk loses it, and nothing else.
+// save writes p's record, to a file of its own. A full disk loses it, and
+// nothing else.
 func (st *store) save(p *process) error {
 	p.saving.Lock() // the last to save has the latest state
 	defer p.saving.Unlock()
-	if p.dropped {
+	if p.dropped || p.place != nil {
 		return nil
+	}
+	if p.brief {
+		p.brief = false
+		for _, s := range p.out {
+			if s != nil {
+				s.log.keepInFile()
+			}
+		}
 	}
 	b, err := json.Marshal(record{recordVersion, *p.report()})
 	if err != nil {
@@ -151,22 +165,25 @@ func (st *store) save(p *process) error {
 	return st.write(p.id+recordSuffix, b)
 }
 
-// drop removes all files of a process.
-func (st *store) drop(id string) {
+// drop removes what is on disk of a process.
+func (st *store) drop(m *memo) {
+	if m.place != nil {
+		st.journal.forget(m.place)
+		return
+	}
 	for _, suffix := range []string{recordSuffix, stdoutSuffix, stderrSuffix} {
-		st.remove(id + suffix)
+		st.remove(m.id + suffix)
 	}
 }
 
-// parseRecord reads a record that should be of this ID. It trusts nothing in
-// it to be in bounds.
-func parseRecord(id string, b []byte) (*wire.Process, bool) {
+// parseRecord reads a record. It trusts nothing in it to be in bounds.
+func parseRecord(b []byte) (*wire.Process, bool) {
 	var r record
 	if len(b) > maxRecord || json.Unmarshal(b, &r) != nil || r.Version != recordVersion {
 		return nil, false
 	}
 	p := &r.Process
-	if p.ID != id || !validID(id) || p.Started < 0 || p.Stdout < 0 || p.Stderr < 0 || len(p.User) > 256 ||
+	if !validID(p.ID) || p.Started < 0 || p.Stdout < 0 || p.Stderr < 0 || len(p.User) > 256 ||
 		p.Session != "" && !validID(p.Session) {
 		return nil, false
 	}
@@ -202,6 +219,7 @@ func (st *store) load() []*process {
 	dir := os.NewFile(uintptr(fd), ".")
 	defer dir.Close()
 	var list []*process
+	var journals []int
 	for seen := 0; seen < maxEntries; {
 		names, err := dir.Readdirnames(512)
 		for _, name := range names {
@@ -209,6 +227,9 @@ func (st *store) load() []*process {
 			if strings.HasPrefix(name, ".") && strings.HasSuffix(name, recordSuffix+".new") {
 				st.remove(name) // of a write that was interrupted
 				continue
+			}
+			if n := journalNumber(name); n >= 0 {
+				journals = append(journals, n)
 			}
 			id, ok := strings.CutSuffix(name, recordSuffix)
 			if !ok || !validID(id) || len(list) >= 4*maxRecords {
@@ -222,6 +243,9 @@ func (st *store) load() []*process {
 			break
 		}
 	}
+	for _, e := range st.journal.load(journals) {
+		list = append(list, st.ended(e.Process, e.place))
+	}
 	slices.SortFunc(list, func(a, b *process) int {
 		return cmp.Compare(max(a.exit.Ended, a.started.UnixNano()), max(b.exit.Ended, b.started.UnixNano()))
 	})
@@ -233,21 +257,22 @@ func (st *store) loadOne(id string) *process {
 	if !ok {
 		return nil
 	}
-	r, ok := parseRecord(id, b)
-	if !ok {
+	r, ok := parseRecord(b)
+	if !ok || r.ID != id {
 		return nil
 	}
-	return st.ended(r)
+	return st.ended(r, nil)
 }
 
 // ended is the process of a record: one that has ended, or one that was lost.
-func (st *store) ended(r *wire.Process) *process {
+// If it lies in the journal, so does its output.
+func (st *store) ended(r *wire.Process, at *place) *process {
 	id := r.ID
 	p := &process{
 		mark: &mark{},
 		id:   id, kind: r.Session, argv: r.Argv, user: r.User, pid: max(r.PID, 1), started: time.Unix(0, r.Started),
 		logged: true, public: true, detached: r.Detached, exit: r.Exit,
-		exited: make(chan struct{}), finished: make(chan struct{}),
+		exited: make(chan struct{}), finished: make(chan struct{}), place: at,
 	}
 	torn := false
 	if p.exit == nil || p.exit.Running {
@@ -256,8 +281,13 @@ func (st *store) ended(r *wire.Process) *process {
 	}
 	for i, suffix := range []string{stdoutSuffix, stderrSuffix} {
 		s := newStream([]wire.Kind{wire.KindStdout, wire.KindStderr}[i], nil)
-		s.kept = st.keep(id+suffix, torn)
-		if recorded := []int64{r.Stdout, r.Stderr}[i]; recorded > s.kept.total && recorded < 1<<60 {
+		recorded := []int64{r.Stdout, r.Stderr}[i]
+		if at != nil {
+			s.kept = st.journal.log(at, i, recorded)
+		} else {
+			s.kept = st.keep(id+suffix, torn)
+		}
+		if recorded > s.kept.total && recorded < 1<<60 {
 			// There was more than its file says: it could not be kept.
 			s.kept.total, s.kept.first = recorded, recorded
 		}

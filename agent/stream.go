@@ -237,6 +237,9 @@ func (p *process) settle() {
 			left = append(left, open{s, s.pending(), total})
 		}
 	}
+	if len(left) == 0 {
+		return
+	}
 	start := time.Now()
 	tick := time.NewTimer(quietTime)
 	defer tick.Stop()

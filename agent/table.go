@@ -149,7 +149,7 @@ func (t *table) reports() []*wire.Process {
 		list = append(list, p.report())
 	}
 	for _, m := range memos {
-		if r, ok := parseRecord(m.id, m.record); ok {
+		if r, ok := parseRecord(m.record); ok {
 			list = append(list, r)
 		}
 	}

@@ -167,7 +167,7 @@ func TestSuiteTenMinutes(t *testing.T) {
 	}
 	t.Parallel()
 	onEngines(t, func(t *testing.T, e testEngine) {
-		c := connect(t, serve(t, e, Options{AnswerWithin: 10 * time.Second}), nil)
+		c := connect(t, serve(t, e, Options{AnswerWithin: 5 * time.Second}), nil)
 		call := func(tool string, a args) *sdk.CallToolResult {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()

@@ -52,6 +52,33 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
+// BenchmarkKept is a short command that its sandbox keeps for the history, as
+// a plain run in a sandbox that knows its project is, and one that nothing is
+// kept of, by turns.
+func BenchmarkKept(b *testing.B) {
+	for _, e := range engines {
+		b.Run(e.name, func(b *testing.B) {
+			box := create(b, e, pocketdock.CreateOptions{ProjectDir: newInstance(b).Project().Dir()})
+			cmds := []pocketdock.Command{pocketdock.Argv("echo", "hello"), pocketdock.Argv("echo", "hello")}
+			cmds[0].LogLimit = -1
+			var took [2][]time.Duration
+			for b.Loop() {
+				for way, cmd := range cmds {
+					begun := time.Now()
+					if _, err := box.Run(b.Context(), cmd); err != nil {
+						b.Fatal(err)
+					}
+					took[way] = append(took[way], time.Since(begun))
+				}
+			}
+			plain, kept := median(took[0]), median(took[1])
+			b.ReportMetric(float64(plain.Microseconds()), "plain-µs")
+			b.ReportMetric(float64(kept.Microseconds()), "kept-µs")
+			b.ReportMetric(100*(float64(kept)/float64(plain)-1), "added-%")
+		})
+	}
+}
+
 func median(d []time.Duration) time.Duration {
 	slices.Sort(d)
 	return d[len(d)/2]
