@@ -28,6 +28,7 @@ type journal struct {
 	store *store
 
 	mu     sync.Mutex
+	files  []*journalFile
 	newest *journalFile // nil: none yet
 	number int          // of the next file
 }
@@ -36,7 +37,11 @@ type journalFile struct {
 	number int
 	fd     int
 	size   int64
+	all    int // entries
 	kept   int // entries that are not forgotten
+	// crowded are the entries that were forgotten for others, and are not
+	// marked yet: who reads them back does the same.
+	crowded []int64
 }
 
 // A place is where a run lies in the journal.
@@ -52,8 +57,8 @@ const (
 	entryGone   = "gone"
 	entryHeader = 16
 
-	// journalSize is when the next file is begun. Forgotten entries take up
-	// no more than that, but for those of files that have others.
+	// journalSize is when the next file is begun, or after maxRecords entries:
+	// so all that are kept are among the entries that load reads.
 	journalSize = 1 << 20
 )
 
@@ -81,7 +86,7 @@ func (j *journal) add(record []byte, out [2][]byte) (*place, error) {
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if f := j.newest; f == nil || f.size+int64(len(b)) > journalSize || f.touched() {
+	if f := j.newest; f == nil || f.all >= maxRecords || f.size+int64(len(b)) > journalSize || f.touched() {
 		if err := j.next(); err != nil {
 			return nil, err
 		}
@@ -96,6 +101,7 @@ func (j *journal) add(record []byte, out [2][]byte) (*place, error) {
 	}
 	p := &place{f, f.size, int64(len(record)), [2]int64{int64(len(out[0])), int64(len(out[1]))}}
 	f.size += int64(len(b))
+	f.all++
 	f.kept++
 	return p, nil
 }
@@ -114,6 +120,7 @@ func (j *journal) next() error {
 	}
 	old := j.newest
 	j.newest = &journalFile{number: j.number, fd: fd}
+	j.files = append(j.files, j.newest)
 	j.number++
 	if old != nil && old.kept == 0 {
 		j.remove(old)
@@ -125,18 +132,28 @@ func (j *journal) remove(f *journalFile) {
 	j.store.remove(journalName(f.number))
 	unix.Close(f.fd)
 	f.fd = -1
+	j.files = slices.DeleteFunc(j.files, func(other *journalFile) bool { return other == f })
 }
 
-// forget drops an entry.
-func (j *journal) forget(p *place) {
+// forget drops an entry, for others if there are too many: this is not written
+// down before the next that is dropped for its own sake.
+func (j *journal) forget(p *place, crowded bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	f := p.file
-	if f.kept--; f.kept == 0 && f != j.newest {
-		j.remove(f)
+	p.file.kept--
+	p.file.crowded = append(p.file.crowded, p.at)
+	if p.file.kept == 0 && p.file != j.newest {
+		j.remove(p.file)
+	}
+	if crowded {
 		return
 	}
-	unix.Pwrite(f.fd, []byte(entryGone), p.at)
+	for _, f := range j.files {
+		for _, at := range f.crowded {
+			unix.Pwrite(f.fd, []byte(entryGone), at)
+		}
+		f.crowded = nil
+	}
 }
 
 // open is a descriptor of the file that a place is in; -1 if it is forgotten.
@@ -185,6 +202,7 @@ func (j *journal) load(numbers []int) (list []entry) {
 			continue
 		}
 		f := &journalFile{number: n, fd: fd, size: size}
+		j.files = append(j.files, f)
 		for _, e := range readJournal(io.NewSectionReader(fileReader(fd), 0, size), 4*maxRecords-len(list)) {
 			e.file = f
 			f.kept++

@@ -132,8 +132,13 @@ func TestJournalIsBounded(t *testing.T) {
 	for i := range n {
 		s.kept(fmt.Sprintf("p-%d", i), "printf %8000d "+fmt.Sprint(i), 0)
 	}
+	s.kept("p-0", "printf %8000d 0", 0) // its ID is free
+	s.do(wire.Request{Op: wire.OpForget, Signal: &wire.Signal{ID: "p-0"}})
+	s.kept("p-1", "printf %8000d 1", 0)
+	s.kill()
+	s = newSandbox(t, inDir(s.dir))
 	l := s.list()
-	if len(l) != maxRecords || l[fmt.Sprintf("p-%d", n-maxRecords)] == nil {
+	if len(l) != maxRecords || l[fmt.Sprintf("p-%d", n-maxRecords+2)] == nil || l["p-0"] != nil || l["p-1"] == nil {
 		t.Errorf("%d are kept", len(l))
 	}
 	var size int64

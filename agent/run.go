@@ -140,7 +140,7 @@ func (a *agent) keep(p *process, c *client, f *follower) {
 // others for it.
 func (a *agent) remember(m *memo) {
 	for _, old := range a.kept.add(m) {
-		a.drop(old)
+		a.drop(old, true)
 	}
 }
 
@@ -161,15 +161,15 @@ func (a *agent) retain(p *process, m *memo) {
 // forget drops an ended process and its files.
 func (a *agent) forget(id string) {
 	if m := a.kept.remove(id); m != nil {
-		a.drop(m)
+		a.drop(m, false)
 	}
 }
 
-func (a *agent) drop(m *memo) {
+func (a *agent) drop(m *memo, crowded bool) {
 	if p := a.procs.remove(m.id); p != nil {
 		p.abandon()
 	}
-	a.store.drop(m)
+	a.store.drop(m, crowded)
 	a.groups.release(m.mark)
 }
 

@@ -165,10 +165,10 @@ func (st *store) save(p *process) error {
 	return st.write(p.id+recordSuffix, b)
 }
 
-// drop removes what is on disk of a process.
-func (st *store) drop(m *memo) {
+// drop removes what is on disk of a process, for others if it is crowded out.
+func (st *store) drop(m *memo, crowded bool) {
 	if m.place != nil {
-		st.journal.forget(m.place)
+		st.journal.forget(m.place, crowded)
 		return
 	}
 	for _, suffix := range []string{recordSuffix, stdoutSuffix, stderrSuffix} {
@@ -249,7 +249,18 @@ func (st *store) load() []*process {
 	slices.SortFunc(list, func(a, b *process) int {
 		return cmp.Compare(max(a.exit.Ended, a.started.UnixNano()), max(b.exit.Ended, b.started.UnixNano()))
 	})
-	return list
+	// One that had to make room may have left its ID to another.
+	newest := map[string]*process{}
+	for _, p := range list {
+		newest[p.id] = p
+	}
+	return slices.DeleteFunc(list, func(p *process) bool {
+		old := newest[p.id] != p
+		if old && p.place != nil {
+			st.journal.forget(p.place, true)
+		}
+		return old
+	})
 }
 
 func (st *store) loadOne(id string) *process {
