@@ -56,12 +56,14 @@ func parseCaps(names []string, have capSet) (set capSet, bad string) {
 	return set, ""
 }
 
-// permittedCaps reads this thread's permitted set.
-func permittedCaps() capSet {
+// ownCaps reads this thread's permitted set, and whether all of it is effective
+// and nothing is inheritable, and so nothing ambient either.
+func ownCaps() (permitted capSet, plain bool) {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&hdr, &data[0]); err != nil {
-		return 0
+		return 0, false
 	}
-	return capSet(data[0].Permitted) | capSet(data[1].Permitted)<<32
+	plain = data[0].Inheritable|data[1].Inheritable == 0 && data[0].Effective == data[0].Permitted && data[1].Effective == data[1].Permitted
+	return capSet(data[0].Permitted) | capSet(data[1].Permitted)<<32, plain
 }

@@ -97,7 +97,7 @@ func (p *process) result() *wire.Exit {
 // records its output and its end. A connection that has got all the output by
 // then is told of the end at once.
 func (a *agent) keep(p *process, c *client, f *follower) {
-	if p.brief {
+	if f != nil {
 		a.briefs.add(p)
 	} else {
 		a.store.save(p)

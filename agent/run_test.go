@@ -208,6 +208,28 @@ func TestSessionAndSignalsAreFresh(t *testing.T) {
 
 // Children in the background keep the output open; the run ends all the same,
 // and they live on.
+// TestSignalsDoNotEndIt: those whose default it is to end or stop a process.
+func TestSignalsDoNotEndIt(t *testing.T) {
+	s := newSandbox(t)
+	for sig := unix.Signal(1); sig < 32; sig++ {
+		switch sig {
+		case unix.SIGKILL, unix.SIGSTOP: // nobody can
+			continue
+		case unix.SIGTERM, unix.SIGINT: // which are to end it
+			continue
+		}
+		if err := unix.Kill(s.cmd.Process.Pid, sig); err != nil {
+			t.Fatal(err)
+		}
+		if s.info(); t.Failed() {
+			t.Fatalf("signal %d", sig)
+		}
+	}
+	if got := s.sh(`grep ^SigIgn /proc/self/status`); got != "SigIgn:\t0000000000000000\n" {
+		t.Errorf("a child ignores signals: %q", got)
+	}
+}
+
 func TestBackgroundChild(t *testing.T) {
 	s := newSandbox(t)
 	for _, keep := range []bool{false, true} {

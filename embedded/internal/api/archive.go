@@ -86,6 +86,14 @@ func pathError(c *container.Container, p string, err error) error {
 }
 
 func (s *Server) statArchive(w http.ResponseWriter, r *http.Request, ref string) error {
+	return s.atPath(w, r, ref, func(*visit, *container.Container, string, *wire.Stat) error {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	})
+}
+
+// atPath visits a container, says what is at the request's path, and calls do.
+func (s *Server) atPath(w http.ResponseWriter, r *http.Request, ref string, do func(*visit, *container.Container, string, *wire.Stat) error) error {
 	c, err := s.Store.Get(ref)
 	if err != nil {
 		return err
@@ -104,28 +112,16 @@ func (s *Server) statArchive(w http.ResponseWriter, r *http.Request, ref string)
 		return pathError(c, p, err)
 	}
 	w.Header().Set(statHeader, pathStat(p, st))
-	w.WriteHeader(http.StatusOK)
-	return nil
+	return do(v, c, p, st)
 }
 
 func (s *Server) getArchive(w http.ResponseWriter, r *http.Request, ref string) error {
-	c, err := s.Store.Get(ref)
-	if err != nil {
-		return err
-	}
-	p, err := archivePath(r)
-	if err != nil {
-		return err
-	}
-	v, err := s.visit(r.Context(), c)
-	if err != nil {
-		return err
-	}
-	defer v.giveUp()
-	st, err := v.stat(p)
-	if err != nil {
-		return pathError(c, p, err)
-	}
+	return s.atPath(w, r, ref, func(v *visit, c *container.Container, p string, st *wire.Stat) error {
+		return sendArchive(w, v, c, p, st)
+	})
+}
+
+func sendArchive(w http.ResponseWriter, v *visit, c *container.Container, p string, st *wire.Stat) error {
 	if err := v.request(wire.OpTarOut, &wire.File{Path: wire.Path(p), NoFollow: !strings.HasSuffix(p, "/"), Contents: true}); err != nil {
 		return err
 	}
@@ -138,7 +134,6 @@ func (s *Server) getArchive(w http.ResponseWriter, r *http.Request, ref string) 
 		_, err := v.answer(kind)
 		return pathError(c, p, err)
 	}
-	w.Header().Set(statHeader, pathStat(p, st))
 	w.Header().Set("Content-Type", "application/x-tar")
 	err = rename(&content{v: v, kind: kind}, w, archiveName(p), st)
 	if err != nil {
