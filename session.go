@@ -163,7 +163,7 @@ func (s *Session) closed() error {
 type SendOptions struct {
 	// Timeout interrupts the command, as Ctrl-C does; what it has started is
 	// killed if that does not end it within Grace, and the session itself
-	// after as long again, and two seconds at least. It counts from the
+	// after as long again, and five seconds at least. It counts from the
 	// command's turn. 0: the container's default, see [CreateOptions];
 	// negative: none.
 	Timeout time.Duration

@@ -219,7 +219,7 @@ func (c *command) expire() {
 
 // returnTime is how long a session may at least take to come back to itself
 // when what its command had started is dead.
-const returnTime = 2 * time.Second
+const returnTime = 5 * time.Second
 
 // stop ends the command and leaves the session: an interrupt, then SIGKILL to
 // what the command has started, and only if that is not enough, to the session.

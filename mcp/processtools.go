@@ -167,16 +167,19 @@ func (c *call) readProcess(ctx context.Context, in processRead) (processOutput, 
 	if err != nil {
 		return processOutput{}, err
 	}
+	// A sandbox that hangs, as on a disk that does, is no reason not to answer.
+	soon, cancel := context.WithTimeoutCause(ctx, max(c.left(), time.Second), errTooSlow)
+	defer cancel()
 	p := b.box.Process(in.ProcessID)
 	from := pocketdock.Offset{Stdout: in.StdoutOffset, Stderr: in.StderrOffset}
 	if from.Stdout < 0 || from.Stderr < 0 {
-		info, err := p.Info(ctx)
+		info, err := p.Info(soon)
 		if err != nil {
 			return processOutput{}, err
 		}
 		from.Stdout, from.Stderr = fromEnd(from.Stdout, info.Stdout), fromEnd(from.Stderr, info.Stderr)
 	}
-	got, err := p.Output(ctx, from)
+	got, err := p.Output(soon, from)
 	if err != nil {
 		return processOutput{}, err
 	}
@@ -185,7 +188,10 @@ func (c *call) readProcess(ctx context.Context, in processRead) (processOutput, 
 		if err := c.await(ctx, p, got.Next, wait, in.UntilExit); err != nil {
 			return processOutput{}, err
 		}
-		if got, err = p.Output(ctx, from); err != nil {
+		switch more, err := p.Output(soon, from); {
+		case err == nil:
+			got = more
+		case !errors.Is(err, errTooSlow):
 			return processOutput{}, err
 		}
 	}

@@ -11,5 +11,9 @@ import (
 // TestRootless runs the tests that are for each engine as the user of the
 // rootless one.
 func TestRootless(t *testing.T) {
-	enginetest.Rootless(t, "^TestSuite(AgentTask|Cancel|HTTP|LongWork|Sessions|TenMinutes)$")
+	tests := "^TestSuite(AgentTask|Cancel|HTTP|LongWork|Sessions)$"
+	if long() {
+		tests = "^TestSuiteTenMinutes$"
+	}
+	enginetest.Rootless(t, tests)
 }
