@@ -114,11 +114,12 @@ var errServed = errors.New("another agent serves this socket already")
 // Most are ignored, behind Go's back: a child gets the default of every signal
 // that Go believes to handle. To be notified of each instead takes Go two
 // switches between threads, which under gVisor was a tenth of the agent's start.
-// Those that Go itself raises, or has no handler for, are notified of.
+// Those that Go itself raises, has no handler for, or leaves ignored if it was
+// started so, are notified of.
 func swallowSignals() {
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE, unix.SIGILL, unix.SIGFPE, unix.SIGSEGV, unix.SIGBUS,
-		unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
-	for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1,
+		unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGHUP)
+	for _, sig := range []unix.Signal{unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1,
 		unix.SIGUSR2, unix.SIGALRM, unix.SIGSTKFLT, unix.SIGXCPU, unix.SIGXFSZ,
 		unix.SIGVTALRM, unix.SIGPROF, unix.SIGIO, unix.SIGPWR, unix.SIGSYS, unix.SIGTRAP, unix.SIGWINCH} {
 		ignore(sig)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"testing"
@@ -210,7 +211,9 @@ func TestSessionAndSignalsAreFresh(t *testing.T) {
 // and they live on.
 // TestSignalsDoNotEndIt: those whose default it is to end or stop a process.
 func TestSignalsDoNotEndIt(t *testing.T) {
+	signal.Ignore(unix.SIGHUP) // as nohup does, for the agent, too
 	s := newSandbox(t)
+	signal.Reset(unix.SIGHUP)
 	for sig := unix.Signal(1); sig < 32; sig++ {
 		switch sig {
 		case unix.SIGKILL, unix.SIGSTOP: // nobody can
