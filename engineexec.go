@@ -224,8 +224,13 @@ func (s *execStream) exitEvent() (event, error) {
 				return event{}, fmt.Errorf("container %s: the engine has forgotten the command: %w: %w", s.c.name, ErrOutputLost, apiError(err, "inspect it", ""))
 			}
 			return event{}, s.c.apiErr(ctx, err, "inspect a command in")
-		case err == nil && !in.Running && in.ExitCode != nil:
+		case err == nil && !in.Running && in.ExitCode != nil && *in.ExitCode >= 0:
 			return s.exit(*in.ExitCode)
+		case err == nil && !in.Running && in.ExitCode != nil:
+			// Podman says -1 where it does not know, as when the container ends.
+			if e := s.endedWithContainer(); e != nil {
+				return event{}, e
+			}
 		}
 		select {
 		case <-ctx.Done():

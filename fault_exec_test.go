@@ -109,6 +109,7 @@ func TestExitCodeNeverKnown(t *testing.T) {
 		"null":          map[string]any{"Running": false, "ExitCode": nil, "Pid": 0},
 		"missing":       map[string]any{"Running": false},
 		"nothing":       map[string]any{},
+		"minus one":     map[string]any{"Running": false, "ExitCode": -1, "Pid": 0},
 		"still running": map[string]any{"Running": true, "ExitCode": 0, "Pid": 0},
 	} {
 		f := newFaulty(t, false)
