@@ -3,8 +3,11 @@
 package agent
 
 import (
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // briefTime is how long a process is taken for a short one, of which nothing
@@ -100,4 +103,72 @@ func (st *store) saveBrief(p *process) *memo {
 		}
 	}
 	return m
+}
+
+// keepInFile says that the log is to be in a file from now on.
+func (l *log) keepInFile() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unbrief()
+	l.closeIfOver()
+}
+
+// unbrief moves a brief log to a file. A reader that holds may be sending from
+// the buffer: it is not used again.
+func (l *log) unbrief() {
+	l.brief = false
+	if l.buffer == nil {
+		return
+	}
+	b := l.buffer[logHeader : logHeader+min(l.total, l.limit)]
+	l.buffer = nil
+	l.open()
+	if l.file >= 0 {
+		l.backed = 0
+		l.grow(l.total)
+	}
+	if l.file >= 0 {
+		unix.Pwrite(l.file, b, logHeader)
+		l.writeHeader()
+	} else {
+		copy(l.memory[logHeader:], b)
+	}
+}
+
+// content is a copy of what a brief log has, oldest byte first. It is not ok if
+// the log has become too long for that.
+func (l *log) content() (b []byte, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.buffer == nil {
+		return nil, l.total == 0
+	}
+	ring := l.buffer[logHeader : logHeader+min(l.total, l.limit)]
+	at := 0
+	if l.total > l.limit {
+		at = int(l.total % l.limit)
+	}
+	return slices.Concat(ring[at:], ring[:at]), true
+}
+
+// setPlace says that the journal has a brief log.
+func (l *log) setPlace(p *place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.brief, l.place = false, p
+	l.closeIfOver()
+}
+
+func (l *log) beginBrief(fd int) (int, error) {
+	b := briefBuffers.Get().(*[briefBuffer]byte)
+	room := min(briefBuffer-logHeader, l.limit)
+	n, err := unix.Read(fd, b[logHeader:logHeader+room])
+	if n <= 0 || err != nil {
+		briefBuffers.Put(b)
+		return n, err
+	}
+	l.buffer, l.memory, l.backed = b, b[:], room
+	l.total += int64(n)
+	l.tell()
+	return n, nil
 }

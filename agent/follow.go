@@ -71,37 +71,6 @@ func (f *follower) attach() {
 	}
 }
 
-// direct has the writers of the logs send to f, as long as it is little.
-func (f *follower) direct() {
-	for _, s := range f.p.out {
-		if s != nil && s.log != nil {
-			s.log.mu.Lock()
-			s.log.direct = f
-			s.log.mu.Unlock()
-		}
-	}
-}
-
-// undirect undoes direct, and reports whether a writer is still sending.
-func (f *follower) undirect() (sending bool) {
-	for _, s := range f.p.out {
-		if s != nil && s.log != nil {
-			sending = s.log.undirect(f) || sending
-		}
-	}
-	return sending
-}
-
-// sent reports whether all of the settled output was sent.
-func (f *follower) sent() bool {
-	for i, s := range f.p.out {
-		if s != nil && !s.log.sent(f, f.p.final[i]) {
-			return false
-		}
-	}
-	return true
-}
-
 func (f *follower) detach() {
 	for i, s := range f.p.out {
 		if f.kept[i] != nil {

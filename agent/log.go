@@ -7,13 +7,10 @@ import (
 	"errors"
 	"os"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/pocketdock/pocketdock/internal/wire"
 )
 
 // A log keeps the last bytes of a stream: the byte at offset o lies at
@@ -82,60 +79,6 @@ func (l *log) extent() (total, first int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.total, l.first()
-}
-
-// keepInFile says that the log is to be in a file from now on.
-func (l *log) keepInFile() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.unbrief()
-	l.closeIfOver()
-}
-
-// unbrief moves a brief log to a file. A reader that holds may be sending from
-// the buffer: it is not used again.
-func (l *log) unbrief() {
-	l.brief = false
-	if l.buffer == nil {
-		return
-	}
-	b := l.buffer[logHeader : logHeader+min(l.total, l.limit)]
-	l.buffer = nil
-	l.open()
-	if l.file >= 0 {
-		l.backed = 0
-		l.grow(l.total)
-	}
-	if l.file >= 0 {
-		unix.Pwrite(l.file, b, logHeader)
-		l.writeHeader()
-	} else {
-		copy(l.memory[logHeader:], b)
-	}
-}
-
-// content is a copy of what a brief log has, oldest byte first. It is not ok if
-// the log has become too long for that.
-func (l *log) content() (b []byte, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.buffer == nil {
-		return nil, l.total == 0
-	}
-	ring := l.buffer[logHeader : logHeader+min(l.total, l.limit)]
-	at := 0
-	if l.total > l.limit {
-		at = int(l.total % l.limit)
-	}
-	return slices.Concat(ring[at:], ring[:at]), true
-}
-
-// setPlace says that the journal has a brief log.
-func (l *log) setPlace(p *place) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.brief, l.place = false, p
-	l.closeIfOver()
 }
 
 // open makes file and mapping.
@@ -327,70 +270,6 @@ func (s *stream) record() {
 	}
 }
 
-// newest is the n bytes that have just come, for the follower that is to get
-// them from here.
-func (l *log) newest(n int) ([]byte, *follower) {
-	if l.direct == nil {
-		return nil, nil
-	}
-	l.sending = l.direct
-	at := logHeader + (l.total-int64(n))%l.limit
-	return l.memory[at : at+int64(n)], l.direct
-}
-
-// send is for what [log.newest] gave.
-func (l *log) send(to *follower, kind wire.Kind, b []byte) {
-	err := to.w.Frame(kind, b)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sending = nil
-	to.at[to.side(l)] += int64(len(b))
-	if err != nil {
-		l.direct = nil
-	}
-	if l.direct == nil || closed(to.over) {
-		to.kick()
-	}
-	l.freed()
-}
-
-// tooMuch has whoever the writer sends to do so itself from now on.
-func (l *log) tooMuch() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if f := l.direct; f != nil {
-		l.direct = nil
-		f.kick()
-	}
-}
-
-// undirect has f itself send what comes from now on, and reports whether it is
-// still being sent what came.
-func (l *log) undirect(f *follower) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.direct == f {
-		l.direct = nil
-	}
-	return l.sending == f
-}
-
-// settled is how much the process itself has printed: what comes later is from
-// children in the background, and not sent from here.
-func (l *log) settled() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.direct = nil
-	return l.total
-}
-
-// sent reports whether f has been sent all n bytes of the log.
-func (l *log) sent(f *follower, n int64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.sending != f && f.at[f.side(l)] >= n
-}
-
 // begin reads the first output, and only then makes the file: most streams of
 // errors stay empty.
 func (l *log) begin(fd int) (int, error) {
@@ -412,20 +291,6 @@ func (l *log) begin(fd int) (int, error) {
 	}
 	l.total += int64(n)
 	l.writeHeader()
-	l.tell()
-	return n, nil
-}
-
-func (l *log) beginBrief(fd int) (int, error) {
-	b := briefBuffers.Get().(*[briefBuffer]byte)
-	room := min(briefBuffer-logHeader, l.limit)
-	n, err := unix.Read(fd, b[logHeader:logHeader+room])
-	if n <= 0 || err != nil {
-		briefBuffers.Put(b)
-		return n, err
-	}
-	l.buffer, l.memory, l.backed = b, b[:], room
-	l.total += int64(n)
 	l.tell()
 	return n, nil
 }
