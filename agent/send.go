@@ -15,40 +15,29 @@ import (
 
 // A command is what a session has under way.
 type command struct {
-	s    *session
-	send *wire.Send
-	tick uint64   // when it began, see [clockTick]
-	at   [2]int64 // offsets of the output then
+	s     *session
+	send  *wire.Send
+	began birth
+	at    [2]int64 // offsets of the output then
 
-	mu          sync.Mutex
-	exit        *wire.Exit // nil while it runs
-	timedOut    bool
-	interrupted bool
-	timer       *time.Timer
-	answers     []byte // see wire.Send.Answer
+	mu       sync.Mutex
+	exit     *wire.Exit // nil while it runs
+	timedOut bool
+	rounds   int // interrupts
+	timer    *time.Timer
+	answers  []byte // see wire.Send.Answer
 
 	done  chan struct{} // closed when it has ended
-	sync  chan struct{} // closed when all that was written for it was read
+	sync  chan struct{} // closed when nothing is left of what was written for it, nor of its interrupts
 	again chan struct{} // has something when it was interrupted once more
 }
 
-// ticksPerSecond is the unit of start times in /proc/PID/stat, on every
-// architecture that Go knows.
-const ticksPerSecond = 100
-
-// clockTick is now, as start times in /proc/PID/stat count.
-func clockTick() uint64 {
-	var now unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
-		return 0
-	}
-	return uint64(now.Nano() / (int64(time.Second) / ticksPerSecond))
-}
-
 // finish is the end of the command, with its exit code or, without one,
-// because the session has ended. last says that nothing more is to come of
-// what was written for it.
-func (c *command) finish(code *int, last bool) {
+// because the session has ended. round is that of the interrupt after which the
+// session was asked for the end, 0 if it said so by itself: only the answer to
+// the last one proves that no interrupt is under way any more, which would hit
+// the next command.
+func (c *command) finish(code *int, round int) {
 	at := c.s.offsets()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,24 +54,30 @@ func (c *command) finish(code *int, last bool) {
 		}
 		close(c.done)
 	}
-	if last && !closed(c.sync) {
+	if (code == nil || round > 0 && round == c.rounds) && !closed(c.sync) {
 		close(c.sync)
 	}
 }
 
 // hear takes "TOKEN CODE": the end of the command. A token with
-// [wire.SyncMark] behind it is the answer to what interrupt wrote.
+// [wire.SyncMark] and a round behind it is the answer to what ask wrote.
 func (c *command) hear(text []byte) bool {
 	token, rest, _ := bytes.Cut(bytes.TrimSpace(text), []byte(" "))
-	token, last := bytes.CutSuffix(token, []byte(wire.SyncMark))
+	token, after, asked := bytes.Cut(token, []byte(wire.SyncMark))
 	code, err := strconv.Atoi(string(rest))
 	if err != nil || code < 0 || code > 255 {
 		return false
 	}
 	if string(token) != c.send.Token {
-		return last // late, of the one before
+		return asked // late, of the one before
 	}
-	c.finish(&code, last)
+	round := 0
+	if asked {
+		if round, err = strconv.Atoi(string(after)); err != nil {
+			return false
+		}
+	}
+	c.finish(&code, round)
 	return true
 }
 
@@ -114,7 +109,7 @@ const syncTime = 5 * time.Second
 func (c *command) conclude() {
 	<-c.done
 	c.mu.Lock()
-	interrupted := c.interrupted
+	interrupted := c.rounds > 0
 	c.mu.Unlock()
 	if interrupted {
 		timer := time.NewTimer(syncTime)
@@ -130,65 +125,73 @@ func (c *command) conclude() {
 	<-c.s.turn
 }
 
+// running calls do while the command runs, and not when it has ended: the next
+// one may have its turn then.
+func (c *command) running(do func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.exit == nil {
+		do()
+	}
+}
+
 // interrupt sends SIGINT to the session's process group, as its terminal
 // would. A shell that has read ahead drops what it has (dash does), so it is
 // asked again for the end of the command until it answers.
-func (c *command) interrupt() error {
-	c.mu.Lock()
-	if c.exit != nil {
-		c.mu.Unlock()
-		return nil // the next one may have its turn already
-	}
-	again := c.interrupted
-	c.interrupted = true
-	c.mu.Unlock()
-	if err := c.s.a.procs.signal(c.s.p, unix.SIGINT, true); err != nil {
-		return err
-	}
-	if !again {
-		go c.askAgain()
-		return nil
-	}
-	select {
-	case c.again <- struct{}{}:
-	default: // it has not yet noticed the one before
-	}
-	return nil
-}
-
-// askAgain asks for the end of an interrupted command, after each interrupt: an
-// answer that was under way may have gone with what the shell dropped.
-func (c *command) askAgain() {
-	for {
-		c.ask()
-		select {
-		case <-c.sync:
+func (c *command) interrupt() (err error) {
+	c.running(func() {
+		if err = c.s.a.procs.signal(c.s.p, unix.SIGINT, true); err != nil {
 			return
-		case <-c.done:
-			return
-		case <-c.again:
 		}
-	}
+		if c.rounds++; c.rounds == 1 {
+			go c.ask()
+			return
+		}
+		select {
+		case c.again <- struct{}{}:
+		default: // it has not yet noticed the one before
+		}
+	})
+	return err
 }
 
-// ask does so until there is an answer, or another interrupt, for syncTime.
+// ask asks for the end of an interrupted command until there is an answer, for
+// syncTime after each interrupt: an answer that was under way may have gone
+// with what the shell dropped.
 func (c *command) ask() {
 	const tries = 20
 	tick := time.NewTicker(syncTime / tries)
 	defer tick.Stop()
-	for i := 0; i < tries; i++ {
-		if i%4 == 0 {
-			c.s.write(c.send.Sync)
+	for i := 0; ; {
+		if i%4 == 0 && i < tries {
+			c.s.write(c.question())
+		}
+		done := c.done
+		if i < tries {
+			done = nil
 		}
 		select {
 		case <-c.sync:
 			return
+		case <-done:
+			return
 		case <-c.again:
-			i = -1
+			i = 0
 		case <-tick.C:
-			c.interruptMissed()
+			if i < tries {
+				c.running(c.interruptMissed)
+				i++
+			}
 		}
 	}
+}
+
+// question is what asks for the end after the last interrupt.
+func (c *command) question() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mark := c.send.Token + wire.SyncMark
+	return bytes.ReplaceAll(c.send.Sync, []byte(mark), append([]byte(mark), strconv.Itoa(c.rounds)...))
 }
 
 // interruptMissed sends SIGINT to those who should have died of it and live: a
@@ -237,16 +240,13 @@ func (c *command) stop() {
 			return
 		case <-tick.C:
 		}
-		if closed(c.done) {
-			return
-		}
 		waited := time.Since(begun)
 		if waited > grace+max(grace, returnTime) {
-			c.s.p.kill()
+			c.running(c.s.p.kill)
 			return
 		}
 		if waited > grace {
-			c.killStarted()
+			c.running(c.killStarted)
 		}
 		if waited > interrupt {
 			c.interrupt()
@@ -264,7 +264,7 @@ func (c *command) killStarted() {
 		return
 	}
 	t.each(func(s *seen) {
-		if st, ok := s.stat(); ok && st.pid != c.s.p.pid && st.start >= c.tick {
+		if st, ok := s.stat(); ok && st.pid != c.s.p.pid && c.began.before(st) {
 			s.signal(unix.SIGKILL)
 		}
 	})

@@ -77,7 +77,7 @@ func (s *session) watch() {
 	<-s.p.finished
 	s.close()
 	if c := s.command(); c != nil {
-		c.finish(nil, true)
+		c.finish(nil, 0)
 	}
 }
 
@@ -149,12 +149,12 @@ func (s *session) offsets() (at [2]int64) {
 
 // begin makes a command the session's. Its turn must have come.
 func (s *session) begin(send *wire.Send) *command {
-	c := &command{s: s, send: send, tick: clockTick(), at: s.offsets(), done: make(chan struct{}), sync: make(chan struct{}), again: make(chan struct{}, 1)}
+	c := &command{s: s, send: send, began: now(), at: s.offsets(), done: make(chan struct{}), sync: make(chan struct{}), again: make(chan struct{}, 1)}
 	s.mu.Lock()
 	s.current = c
 	s.mu.Unlock()
 	if s.p.hasFinished() { // watch may have looked before
-		c.finish(nil, true)
+		c.finish(nil, 0)
 	}
 	if send.TimeoutMS > 0 {
 		c.mu.Lock()

@@ -19,9 +19,18 @@ func (s *sandbox) session(argv ...string) *wire.Process {
 }
 
 // send gives a session a script, and "TOKEN CODE" after it.
-func (s *sandbox) send(id, token, script string) *outcome {
-	return s.ask(wire.Request{Op: wire.OpSend, Send: &wire.Send{ID: id, Token: token,
-		Script: []byte(script + "\necho " + token + " $? >&4\n"), Sync: []byte("echo " + token + wire.SyncMark + " 0 >&4\n")}}).collect(nil)
+func (s *sandbox) send(id, token, script string) *outcome { return s.sendFor(id, token, script, 0, 0) }
+
+// sendFor does so with a timeout and a grace, in milliseconds.
+func (s *sandbox) sendFor(id, token, script string, timeout, grace int64) *outcome {
+	w := toSession(id, token, script)
+	w.TimeoutMS, w.GraceMS = timeout, grace
+	return s.ask(wire.Request{Op: wire.OpSend, Send: &w}).collect(nil)
+}
+
+func toSession(id, token, script string) wire.Send {
+	return wire.Send{ID: id, Token: token,
+		Script: []byte(script + "\necho " + token + " $? >&4\n"), Sync: []byte("echo " + token + wire.SyncMark + " 0 >&4\n")}
 }
 
 // TestSessionPackets: only what the session's first process says about the
@@ -94,8 +103,8 @@ func TestSessionClientGone(t *testing.T) {
 	s := newSandbox(t)
 	id := s.session("/bin/sh", "-i", "+m", "-s").ID
 	script := func(token, text string) wire.Request {
-		return wire.Request{Op: wire.OpSend, Send: &wire.Send{ID: id, Token: token,
-			Script: []byte(text + "\necho " + token + " $? >&4\n"), Sync: []byte("echo " + token + wire.SyncMark + " 0 >&4\n")}}
+		w := toSession(id, token, text)
+		return wire.Request{Op: wire.OpSend, Send: &w}
 	}
 	first := s.ask(script("first", "echo begun; sleep 1000"))
 	begun := make(chan bool)

@@ -160,8 +160,9 @@ type Send struct {
 	// and '-', and is not to be guessed.
 	Script []byte `json:"script"`
 	Token  string `json:"token"`
-	// Sync is written after an interrupt, perhaps more than once, and has the
-	// session send Token, SyncMark and a code.
+	// Sync is written after each interrupt, perhaps more than once, and has the
+	// session send Token, SyncMark and a code. Before, the agent puts a number
+	// after SyncMark wherever it follows Token, and knows the answer by it.
 	Sync []byte `json:"sync"`
 	// TimeoutMS interrupts the command. What it has started and is left
 	// GraceMS (0: 500) later is killed, the session that long (2000 at least) after.
