@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -166,6 +165,12 @@ func TestSuiteSessionEnds(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+// busyLoop computes in the shell, with many steps for each builtin: a BusyBox
+// that is linked with glibc statically may, if interrupted in the flush after a
+// builtin, wait for ever for a lock that it holds (in 1 of 150 of "while :; do
+// :; done"), and is then ended with its session.
+const busyLoop = `y=$(printf %1000s); while :; do case $y in *\ *\ x) ;; esac; done`
+
 // TestSuiteSessionInterrupt: a timeout and an interrupt end a command, also
 // one that ignores signals, and the session goes on with its state and its
 // jobs.
@@ -174,7 +179,7 @@ func TestSuiteSessionInterrupt(t *testing.T) {
 		send(t, s, "x=kept; sleep 1000 & job=$!")
 		for _, text := range []string{
 			"printf partial; sleep 1000; echo not this",
-			"while :; do :; done",
+			busyLoop,
 			"trap '' INT; sleep 1000",
 			"trap - INT; sh -c 'trap \"\" INT TERM; while :; do sleep 1; done'",
 			"cat /dev/zero | sleep 1000",
@@ -197,12 +202,14 @@ func TestSuiteSessionInterrupt(t *testing.T) {
 				t.Fatalf("after %q: %q %q", text, res.Stdout, res.Stderr)
 			}
 		}
-		st, err := s.Stream(t.Context(), "echo begun; sleep 1000", pocketdock.SendOptions{})
+		text := "echo begun; sleep 1000"
+		if strings.Contains(t.Name(), "/embedded/") { // where bash takes none in its fork, see docs/rough-edges.md
+			text = "sh -c 'echo begun; exec sleep 1000'"
+		}
+		st, err := s.Stream(t.Context(), text, pocketdock.SendOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan struct{})
-		var again sync.WaitGroup
 		for c := range st.Chunks() {
 			if !bytes.Contains(c.Data, []byte("begun")) {
 				continue
@@ -210,21 +217,7 @@ func TestSuiteSessionInterrupt(t *testing.T) {
 			if err := s.Interrupt(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if strings.Contains(t.Name(), "/embedded/") { // where one that comes between fork and exec is lost
-				again.Go(func() {
-					for {
-						select {
-						case <-ended:
-							return
-						case <-time.After(100 * time.Millisecond):
-							s.Interrupt(t.Context())
-						}
-					}
-				})
-			}
 		}
-		close(ended)
-		again.Wait()
 		res, err := st.Result()
 		if err != nil {
 			t.Fatal(err)
