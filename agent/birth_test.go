@@ -32,17 +32,17 @@ func TestBirth(t *testing.T) {
 // not a job of the command just before it, in the same tick of the clock.
 func TestSessionKeepsEarlierJobs(t *testing.T) {
 	s := newSandbox(t)
-	id := s.session().ID
+	id := s.session("/bin/sh", "-i", "+m", "-s").ID
 	for range 5 {
 		if o := s.send(id, "a", "sleep 1000 & job=$!"); o.exit == nil || o.exit.Code != 0 {
-			t.Fatalf("%+v", o)
+			t.Fatalf("%+v, %+v", o.exit, o.failure)
 		}
-		o := s.sendFor(id, "b", `trap "" INT; sleep 1000; trap - INT`, 20, 20)
+		o := s.sendFor(id, "b", `sh -c 'trap "" INT; sleep 1000'`, 20, 20)
 		if o.exit == nil || !o.exit.TimedOut || o.exit.Closed {
 			t.Fatalf("%+v, %+v", o.exit, o.failure)
 		}
 		if o := s.send(id, "c", "kill -9 $job"); o.exit == nil || o.exit.Code != 0 {
-			t.Errorf("the job is gone: %+v", o.exit)
+			t.Errorf("the job is gone: %+v, %+v", o.exit, o.failure)
 		}
 	}
 }
