@@ -37,7 +37,7 @@ func TestSessionKeepsEarlierJobs(t *testing.T) {
 		if o := s.send(id, "a", "sleep 1000 & job=$!"); o.exit == nil || o.exit.Code != 0 {
 			t.Fatalf("%+v, %+v", o.exit, o.failure)
 		}
-		o := s.sendFor(id, "b", `sh -c 'trap "" INT; sleep 1000'`, 20, 20)
+		o := s.sendFor(id, "b", `sh -c 'trap "" INT; sleep 1000'`, 300, 20)
 		if o.exit == nil || !o.exit.TimedOut || o.exit.Closed {
 			t.Fatalf("%+v, %+v", o.exit, o.failure)
 		}
