@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"bytes"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -200,4 +201,10 @@ func spareThreads() {
 	ready.Wait()
 	close(release)
 	all.Wait()
+}
+
+// inGVisor reports that the kernel is gVisor, which names itself in its release.
+func inGVisor() bool {
+	var u unix.Utsname
+	return unix.Uname(&u) == nil && bytes.Contains(u.Release[:], []byte("gvisor"))
 }
