@@ -133,7 +133,7 @@ func TestSuiteLongWork(t *testing.T) {
 		}
 		var r ran
 		structured(t, res, &r)
-		if res.IsError || !r.Running || r.ExitCode != nil || !strings.HasPrefix(r.Stdout, "1\n") || time.Since(begun) > 4*time.Second {
+		if res.IsError || !r.Running || r.ExitCode != nil || !strings.HasPrefix(r.Stdout, "1\n") || time.Since(begun) > 6*time.Second {
 			t.Fatalf("after %v: %+v", time.Since(begun), r)
 		}
 		if told.Load() == 0 {
