@@ -210,3 +210,34 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 }
+
+// TestSessionRounds: the session's turn passes with the answer to the last
+// interrupt, and not with one to an earlier, which may be behind that.
+func TestSessionRounds(t *testing.T) {
+	for _, row := range []struct {
+		name       string
+		heard      []string
+		done, sync bool
+	}{
+		{"nothing", nil, false, false},
+		{"its own end", []string{"t 3"}, true, false},
+		{"the answer to the first", []string{"t+1 0"}, true, false},
+		{"twice", []string{"t+1 0", "t+1 0"}, true, false},
+		{"the answer to the last", []string{"t+2 130"}, true, true},
+		{"both", []string{"t+1 0", "t+2 0"}, true, true},
+		{"one that was not asked", []string{"t+3 0", "t+0 0", "t+ 0", "t+-2 0"}, true, false},
+		{"of another command", []string{"u+2 0", "u 0"}, false, false},
+	} {
+		c := &command{s: &session{p: &process{}}, send: &wire.Send{Token: "t", Sync: []byte("say t+ $? >&4\n")}, rounds: 2,
+			done: make(chan struct{}), sync: make(chan struct{})}
+		if got := string(c.question()); got != "say t+2 $? >&4\n" {
+			t.Errorf("asked %q", got)
+		}
+		for _, text := range row.heard {
+			c.hear([]byte(text))
+		}
+		if closed(c.done) != row.done || closed(c.sync) != row.sync {
+			t.Errorf("%s: done %v, sync %v", row.name, closed(c.done), closed(c.sync))
+		}
+	}
+}
