@@ -158,6 +158,25 @@ func TestSuiteLongWork(t *testing.T) {
 	})
 }
 
+// TestSuiteShortWait: where there is hardly any time to wait, as after a
+// moment in which the machine stood still, a process is read all the same.
+func TestSuiteShortWait(t *testing.T) {
+	t.Parallel()
+	onEngines(t, func(t *testing.T, e testEngine) {
+		c := connect(t, serve(t, e, Options{}), nil)
+		var r ran
+		c.do("run_command", args{"command": "echo begun; sleep 1000", "background": true}, &r)
+		for _, wait := range []float64{1e-9, 1e-6, 1e-5, 1e-4, 1e-3} {
+			var o processOutput
+			c.do("process_read", args{"process_id": r.ProcessID, "stdout_offset": 6, "wait_seconds": wait}, &o)
+			if !o.Running || o.ProcessID != r.ProcessID {
+				t.Errorf("%g s: %+v", wait, o)
+			}
+		}
+		c.do("process_kill", args{"process_id": r.ProcessID}, nil)
+	})
+}
+
 // long reports whether the test that takes ten minutes is to run.
 func long() bool { return os.Getenv("POCKETDOCK_TEST_LONG") != "" }
 
@@ -189,6 +208,9 @@ func TestSuiteTenMinutes(t *testing.T) {
 			res := call("process_read", at)
 			if res.IsError && strings.Contains(textOf(res), errTooSlow.Error()) {
 				continue // it has answered, and the next time it may know more
+			}
+			if res.IsError {
+				t.Fatalf("process_read after %v: %s", time.Since(begun), textOf(res))
 			}
 			o = processOutput{}
 			structured(t, res, &o)
