@@ -190,13 +190,20 @@ func TestSuiteTenMinutes(t *testing.T) {
 	onEngines(t, func(t *testing.T, e testEngine) {
 		c := connect(t, serve(t, e, Options{AnswerWithin: 5 * time.Second}), nil)
 		call := func(tool string, a args) *sdk.CallToolResult {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
-			res, err := c.CallTool(ctx, &sdk.CallToolParams{Name: tool, Arguments: a})
-			if err != nil {
-				t.Fatalf("%s: %v", tool, err)
+			for {
+				still := stoodStill()
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				res, err := c.CallTool(ctx, &sdk.CallToolParams{Name: tool, Arguments: a})
+				cancel()
+				if d := still(); err != nil && tool == "process_read" && d > 5*time.Second {
+					t.Logf("the machine stood still for %v: %v", d, err) // a virtual one does when it is saved
+					continue
+				}
+				if err != nil {
+					t.Fatalf("%s: %v", tool, err)
+				}
+				return res
 			}
-			return res
 		}
 		const minutes = 10
 		begun := time.Now()
@@ -221,6 +228,27 @@ func TestSuiteTenMinutes(t *testing.T) {
 			t.Errorf("after %v: %q, %+v", time.Since(begun), out, o)
 		}
 	})
+}
+
+// stoodStill measures for how long, at most, nothing ran on this machine until
+// the function that it returns is called.
+func stoodStill() func() time.Duration {
+	stop, longest := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		var most time.Duration
+		for last := time.Now(); ; {
+			select {
+			case <-tick.C:
+				most, last = max(most, time.Since(last)), time.Now()
+			case <-stop:
+				longest <- max(most, time.Since(last))
+				return
+			}
+		}
+	}()
+	return func() time.Duration { close(stop); return <-longest }
 }
 
 // TestSuiteCancel: cancelling a request kills its command with all that it
