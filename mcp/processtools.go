@@ -170,24 +170,18 @@ func (c *call) readProcess(ctx context.Context, in processRead) (processOutput, 
 	// A sandbox that hangs, as on a disk that does, is no reason not to answer.
 	soon, cancel := context.WithTimeoutCause(ctx, max(c.left(), time.Second), errTooSlow)
 	defer cancel()
-	inTime := func(err error) error { // whatever it was that broke off, its time was up
-		if err != nil && soon.Err() != nil {
-			return context.Cause(soon)
-		}
-		return err
-	}
 	p := b.box.Process(in.ProcessID)
 	from := pocketdock.Offset{Stdout: in.StdoutOffset, Stderr: in.StderrOffset}
 	if from.Stdout < 0 || from.Stderr < 0 {
 		info, err := p.Info(soon)
 		if err != nil {
-			return processOutput{}, inTime(err)
+			return processOutput{}, inTime(soon, err)
 		}
 		from.Stdout, from.Stderr = fromEnd(from.Stdout, info.Stdout), fromEnd(from.Stderr, info.Stderr)
 	}
 	got, err := p.Output(soon, from)
 	if err != nil {
-		return processOutput{}, inTime(err)
+		return processOutput{}, inTime(soon, err)
 	}
 	wait := min(time.Duration(in.WaitSeconds*float64(time.Second)), c.left()-answerMargin)
 	if got.Running && wait > 0 && (in.UntilExit || got.Next == from) {
@@ -197,7 +191,7 @@ func (c *call) readProcess(ctx context.Context, in processRead) (processOutput, 
 		switch more, err := p.Output(soon, from); {
 		case err == nil:
 			got = more
-		case !errors.Is(inTime(err), errTooSlow):
+		case !errors.Is(inTime(soon, err), errTooSlow):
 			return processOutput{}, err
 		}
 	}

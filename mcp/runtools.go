@@ -101,10 +101,16 @@ func (c *call) useSoon(ctx context.Context, id string) (*sandbox, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, max(c.left(), time.Second), errTooSlow)
 	defer cancel()
 	b, err := c.use(ctx, id)
-	if err != nil && context.Cause(ctx) != nil && errors.Is(err, ctx.Err()) {
-		err = context.Cause(ctx)
+	return b, inTime(ctx, err)
+}
+
+// inTime is err, or why the time was up if it was: whatever broke off then did
+// so for that.
+func inTime(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	return b, err
+	return err
 }
 
 func (r ran) pictures() []sdk.Content { return contents(r.images) }

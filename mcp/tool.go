@@ -102,10 +102,7 @@ func add[In any, Out answer](s *Server, t tool[In, Out]) {
 
 // explain completes an error with what a model can do about it.
 func (c *call) explain(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
-		err = cause
-	}
-	switch {
+	switch err = inTime(ctx, err); {
 	case errors.Is(err, errTooSlow):
 		return fmt.Errorf("%w (%v), and was given up", errTooSlow, c.srv.opts.AnswerWithin)
 	case c.lost(c.box, err):
