@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/pocketdock/pocketdock/embedded/internal/group"
 	"github.com/pocketdock/pocketdock/embedded/internal/monitor"
 )
 
@@ -139,20 +140,9 @@ func (s *Store) Remove(ctx context.Context, c *Container, force bool) error {
 	if err := os.Rename(c.Dir, aside); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	removeGroup(c.ID)
+	if os.Geteuid() == 0 {
+		err = group.Remove(c.groupPath()) // a monitor that was killed has left it
+	}
 	s.Tell(c, "destroy", nil)
-	return os.RemoveAll(aside)
-}
-
-// removeGroup removes a control group that a monitor left which was killed.
-func removeGroup(id string) {
-	if os.Geteuid() != 0 {
-		return
-	}
-	for _, pattern := range []string{"/sys/fs/cgroup/pocketdock/", "/sys/fs/cgroup/*/pocketdock/"} {
-		list, _ := filepath.Glob(pattern + id[:16])
-		for _, d := range list {
-			os.Remove(d)
-		}
-	}
+	return errors.Join(err, os.RemoveAll(aside))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/pocketdock/pocketdock/embedded/internal/group"
 	"github.com/pocketdock/pocketdock/embedded/internal/imagestore"
 )
 
@@ -260,7 +261,7 @@ func (c *Container) spec(img *imagestore.Image, rootless bool) (*specs.Spec, err
 		Linux: &specs.Linux{
 			Namespaces: []specs.LinuxNamespace{{Type: "pid"}, {Type: "network"}, {Type: "ipc"}, {Type: "uts"}, {Type: "mount"}},
 			// Nothing there is the host's: gVisor has its own.
-			CgroupsPath: "/pocketdock/" + c.ID[:16],
+			CgroupsPath: c.groupPath(),
 		},
 	}
 	if !c.Host.ReadonlyRootfs && !slices.ContainsFunc(own, func(m specs.Mount) bool { return m.Destination == "/tmp" }) {
@@ -281,6 +282,9 @@ func (c *Container) spec(img *imagestore.Image, rootless bool) (*specs.Spec, err
 	}
 	return s, numericUser(s.Process, c.user(img))
 }
+
+// groupPath is the control group of the container's sandbox.
+func (c *Container) groupPath() string { return group.Parent + c.ID[:16] }
 
 // numericUser sets the user of a process, if it is given as numbers.
 func numericUser(p *specs.Process, user string) error {

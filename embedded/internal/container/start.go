@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/pocketdock/pocketdock/embedded/internal/group"
 	"github.com/pocketdock/pocketdock/embedded/internal/monitor"
 	"github.com/pocketdock/pocketdock/embedded/internal/part"
 )
@@ -34,11 +35,12 @@ func (s *Store) Start(ctx context.Context, c *Container) error {
 		return err
 	}
 	defer lock.Close()
-	if err := s.prepare(ctx, c); err != nil {
+	limits, err := s.prepare(ctx, c)
+	if err != nil {
 		c.fail(err)
 		return err
 	}
-	if _, err := s.launch(c, lock); err != nil {
+	if _, err := s.launch(c, lock, limits); err != nil {
 		c.fail(err)
 		return fmt.Errorf("start container %s: %w", c.Name, err)
 	}
@@ -82,14 +84,15 @@ func sleep(ctx context.Context, d time.Duration) error {
 // waits at its end until its files are saved, see agent/farewell.go.
 const agentProgram = "/.pocketdock/agent"
 
-// prepare writes what the monitor reads. The lock is held.
-func (s *Store) prepare(ctx context.Context, c *Container) error {
+// prepare writes what the monitor reads, and returns the limits. The lock is
+// held.
+func (s *Store) prepare(ctx context.Context, c *Container) (*specs.LinuxResources, error) {
 	if err := os.RemoveAll(filepath.Join(c.Dir, monitor.StateFile)); err != nil {
-		return err
+		return nil, err
 	}
 	spec, l, err := s.plan(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p := spec.Process
 	if n := c.Host.PidsLimit; n != nil && *n > 0 {
@@ -104,7 +107,7 @@ func (s *Store) prepare(ctx context.Context, c *Container) error {
 	if l.Linger {
 		p.Env = append(p.Env, "POCKETDOCK_FAREWELL=1")
 	}
-	return c.write(spec, l)
+	return spec.Linux.Resources, c.write(spec, l)
 }
 
 // plan is how a container is to run, in a directory without what a run that
@@ -168,12 +171,18 @@ func (c *Container) write(spec *specs.Spec, l *monitor.Launch) error {
 // launch runs the monitor and waits until it says that the container runs. The
 // monitor gets the lock as it is: there is no moment at which nobody holds it.
 // How the monitor ends is sent when it does.
-func (s *Store) launch(c *Container, lock *os.File, more ...*os.File) (ended <-chan error, err error) {
+func (s *Store) launch(c *Container, lock *os.File, limits *specs.LinuxResources, more ...*os.File) (ended <-chan error, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
+	joined, join, err := os.Pipe()
+	if err != nil {
+		w.Close()
+		return nil, err
+	}
+	defer join.Close()
 	cmd := exec.Command(s.Program)
 	cmd.Args = []string{part.MonitorName, c.Dir}
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
@@ -181,11 +190,14 @@ func (s *Store) launch(c *Container, lock *os.File, more ...*os.File) (ended <-c
 	complaints, err := os.Create(filepath.Join(c.Dir, "monitor.log"))
 	if err != nil {
 		w.Close()
+		joined.Close()
 		return nil, err
 	}
 	defer complaints.Close()
 	cmd.Stderr = complaints
-	cmd.ExtraFiles = append([]*os.File{lock, w}, more...)
+	cmd.ExtraFiles = make([]*os.File, monitor.HighFD-2)
+	copy(cmd.ExtraFiles, append([]*os.File{lock, w, joined}, more...))
+	cmd.ExtraFiles[monitor.HighFD-3] = complaints
 	// A mount namespace of its own: gVisor pins a network namespace by a mount.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
 	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
@@ -196,6 +208,7 @@ func (s *Store) launch(c *Container, lock *os.File, more ...*os.File) (ended <-c
 	}
 	err = cmd.Start()
 	w.Close()
+	joined.Close()
 	if err != nil {
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
 			return nil, fmt.Errorf("%w: user namespaces are not allowed here (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, or kernel.apparmor_restrict_unprivileged_userns)", err)
@@ -205,6 +218,10 @@ func (s *Store) launch(c *Container, lock *os.File, more ...*os.File) (ended <-c
 	// The monitor outlives us; while we live its end is waited for.
 	end := make(chan error, 1)
 	go func() { end <- cmd.Wait() }()
+	// While it initialises itself.
+	if err := c.join(cmd.Process.Pid, limits, join); err != nil {
+		return nil, err
+	}
 	b, err := io.ReadAll(io.LimitReader(r, 64<<10))
 	if err != nil {
 		return nil, err
@@ -222,6 +239,27 @@ func (s *Store) launch(c *Container, lock *os.File, more ...*os.File) (ended <-c
 		return nil, errors.New(reply.Error)
 	}
 	return end, nil
+}
+
+// join moves a monitor into the control group of its sandbox, and tells it.
+func (c *Container) join(pid int, limits *specs.LinuxResources, to *os.File) error {
+	var j monitor.Joined
+	if os.Geteuid() == 0 {
+		g, err := group.Make(c.groupPath(), limits)
+		if err == nil {
+			err = g.Put(pid)
+		}
+		if err != nil {
+			j.Error = err.Error()
+		}
+		j.Group = g
+	}
+	b, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	_, _ = to.Write(b) // one that has ended says why itself
+	return to.Close()
 }
 
 // checkProgram refuses a program that cannot be a part of a sandbox: it has no

@@ -53,7 +53,7 @@ func (s *Store) Visit(ctx context.Context, c *Container, in, out *os.File) (*Vis
 	if err := c.write(spec, l); err != nil {
 		return nil, err
 	}
-	ended, err := s.launch(c, lock, in, out)
+	ended, err := s.launch(c, lock, spec.Linux.Resources, in, out)
 	if err != nil {
 		return nil, fmt.Errorf("copy files of container %s: %w", c.Name, err)
 	}

@@ -18,6 +18,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pocketdock/pocketdock/embedded/internal/group"
 )
 
 // Files of a container's directory that a monitor uses.
@@ -38,8 +40,20 @@ const EndSuffix = "-end"
 const (
 	LockFD   = 3
 	StatusFD = 4 // a pipe: a Reply when the container has started or failed to
-	VisitFD  = 5 // of a visit: standard input, and the next is standard output
+	JoinedFD = 5 // a pipe: Joined, when the monitor is where the sandbox is to be
+	VisitFD  = 6 // of a visit: standard input, and the next is standard output
+	// HighFD is not used: because of it the monitor, and who descends from it,
+	// has a table of so many descriptors. gVisor uses the ones just below, and
+	// where a program with threads needs a larger table, as any in Go is, the
+	// kernel waits for all processors, some 10 ms.
+	HighFD = 255
 )
+
+// Joined says that the monitor has been moved into the sandbox's control group.
+type Joined struct {
+	Error string       `json:",omitempty"` // why not
+	Group *group.Group `json:",omitempty"` // nil: gVisor is to make it
+}
 
 // A Launch says what a monitor is to start.
 type Launch struct {
@@ -64,7 +78,7 @@ type Launch struct {
 	// of another tool; see agent.First.
 	First bool
 	// Visit says that it is for copying files only: standard streams are
-	// descriptors 5 and 6, and nothing is written but what was copied.
+	// descriptors 6 and 7, and nothing is written but what was copied.
 	Visit bool
 }
 

@@ -75,6 +75,9 @@ func run(args []string) int {
 		if c.Name() != set.Arg(0) {
 			continue
 		}
+		if c.Name() == "boot" {
+			go expectSignals()
+		}
 		sub := flag.NewFlagSet(c.Name(), flag.ContinueOnError)
 		c.SetFlags(sub)
 		if err := sub.Parse(set.Args()[1:]); err != nil {

@@ -21,6 +21,7 @@ import (
 	"gvisor.dev/gvisor/runsc/container"
 	"gvisor.dev/gvisor/runsc/specutils"
 
+	"github.com/pocketdock/pocketdock/embedded/internal/group"
 	"github.com/pocketdock/pocketdock/embedded/internal/monitor"
 )
 
@@ -33,6 +34,8 @@ type watcher struct {
 	box    *container.Container
 	stream *streams
 	linger *linger
+	group  *group.Group
+	out    sync.Once // of the group
 	// complaints is our standard error, which is the container's later.
 	complaints *os.File
 
@@ -54,8 +57,11 @@ func watch(dir string) int {
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGPIPE)
 	unix.CloseOnExec(monitor.LockFD)
 	unix.CloseOnExec(monitor.StatusFD)
+	unix.CloseOnExec(monitor.JoinedFD)
+	unix.CloseOnExec(monitor.HighFD)
 	status := os.NewFile(monitor.StatusFD, "status")
 	w := &watcher{dir: dir, complaints: os.Stderr}
+	defer w.disband()
 	err := w.start()
 	reply := monitor.Reply{}
 	if err != nil {
@@ -67,6 +73,7 @@ func watch(dir string) int {
 	if err != nil {
 		return 1
 	}
+	go w.leave()
 	if w.launch.Visit {
 		return w.visited()
 	}
@@ -125,6 +132,9 @@ func (w *watcher) start() error {
 			return err
 		}
 		args.PassFiles = w.linger.inner
+	}
+	if w.group, err = joined(); err != nil {
+		return err
 	}
 	if w.box, err = container.New(w.conf, args); err != nil {
 		return err

@@ -1,0 +1,59 @@
+//go:build linux && !noembedded
+
+package sentry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	_ "unsafe" // for go:linkname
+
+	"gvisor.dev/gvisor/runsc/cgroup"
+
+	"github.com/pocketdock/pocketdock/embedded/internal/group"
+	"github.com/pocketdock/pocketdock/embedded/internal/monitor"
+)
+
+// What gVisor knows of control groups of version 1. Without any it takes the
+// sandbox's as it finds it, and neither joins nor leaves it. A version that
+// keeps it elsewhere joins the group that we are in, and only takes longer.
+//
+//go:linkname controllers gvisor.dev/gvisor/runsc/cgroup.controllers
+var controllers map[string]any
+
+// joined waits until whoever started us has moved us into the sandbox's
+// control group.
+func joined() (*group.Group, error) {
+	f := os.NewFile(monitor.JoinedFD, "joined")
+	defer f.Close()
+	var j monitor.Joined
+	if err := json.NewDecoder(f).Decode(&j); err != nil {
+		return nil, errors.New("whoever started the sandbox has gone")
+	}
+	if j.Error != "" {
+		return nil, errors.New(j.Error)
+	}
+	if j.Group != nil && !cgroup.IsOnlyV2() { // which looks where they are, by those that it knows
+		controllers = nil
+	}
+	return j.Group, nil
+}
+
+// leave moves the monitor out of the control group, in which it does not
+// belong: it is to outlive what it watches.
+func (w *watcher) leave() {
+	w.out.Do(func() {
+		if err := w.group.Leave(); err != nil {
+			fmt.Fprintln(w.complaints, "pocketdock: control group:", err)
+		}
+	})
+}
+
+// disband removes the control group. What it leaves the engine removes later.
+func (w *watcher) disband() {
+	if w.group != nil {
+		w.leave()
+		_ = group.Remove(w.spec.Linux.CgroupsPath)
+	}
+}
