@@ -3,7 +3,9 @@
 package agent
 
 import (
+	"bytes"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -66,4 +68,15 @@ func ownCaps() (permitted capSet, plain bool) {
 	}
 	plain = data[0].Inheritable|data[1].Inheritable == 0 && data[0].Effective == data[0].Permitted && data[1].Effective == data[1].Permitted
 	return capSet(data[0].Permitted) | capSet(data[1].Permitted)<<32, plain
+}
+
+// boundingSet is this thread's; all of them, if the kernel does not say.
+func boundingSet() capSet {
+	var buf [8 << 10]byte
+	s := seen{status: readAt(unix.AT_FDCWD, "/proc/thread-self/status", buf[:])}
+	set, err := strconv.ParseUint(string(bytes.TrimSpace(s.field("CapBnd"))), 16, 64)
+	if err != nil {
+		return ^capSet(0)
+	}
+	return capSet(set)
 }

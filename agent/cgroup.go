@@ -79,6 +79,12 @@ func (c *cgroup) oomKills() int64 {
 	return keyed(buf[:max(n, 0)], c.oomKey)
 }
 
+// room reports that n more processes may be made, as far as it is known.
+func (c *cgroup) room(n int64) bool {
+	limit := c.number(c.pids, "pids.max")
+	return limit <= 0 || limit-c.number(c.pids, "pids.current") > n
+}
+
 // keyed is the number after key at the start of a line; 0 if there is none.
 func keyed(b []byte, key string) int64 {
 	for line := range bytes.SplitSeq(b, []byte("\n")) {

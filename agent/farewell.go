@@ -34,7 +34,10 @@ type farewell struct{ tell, done *os.File }
 func takeFarewell() *farewell {
 	if n := os.Getenv(pidsEnv); n != "" {
 		os.Unsetenv(pidsEnv)
-		os.WriteFile(pidsFile, []byte(n), 0) // whoever counts on it reads it back
+		if fd, err := unix.Open(pidsFile, unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
+			unix.Write(fd, []byte(n)) // whoever counts on it reads it back
+			unix.Close(fd)
+		}
 	}
 	if os.Getenv(farewellEnv) == "" {
 		return nil

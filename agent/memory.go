@@ -135,11 +135,11 @@ func (c *collector) giveBack() {
 
 // program are the read-only mappings of the agent's binary.
 func program() (ranges [][2]uintptr) {
-	b, err := os.ReadFile("/proc/self/maps")
-	exe, err2 := os.Readlink("/proc/self/exe")
-	if err != nil || err2 != nil {
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
 		return nil
 	}
+	b := readAt(unix.AT_FDCWD, "/proc/self/maps", make([]byte, 32<<10)) // the program is at its beginning
 	for line := range strings.Lines(string(b)) {
 		f := strings.Fields(line)
 		if len(f) < 6 || f[5] != exe || f[1][1] == 'w' {

@@ -76,11 +76,9 @@ func harden(wanted []string) privileges {
 			uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&data[0])), 0)
 		p.sealed = errno == 0
 	}
+	bounding := boundingSet()
 	for c := range capabilityNames {
-		if p.grantable.has(c) {
-			continue
-		}
-		if in, _ := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0); in == 1 {
+		if bounding.has(c) && !p.grantable.has(c) {
 			p.sealed = prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0) && p.sealed
 		}
 	}

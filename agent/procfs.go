@@ -88,6 +88,23 @@ func readAt(dir int, name string, buf []byte) []byte {
 		return nil
 	}
 	defer unix.Close(fd)
+	return readFD(fd, buf)
+}
+
+// readUpTo reads a file until its end, or limit bytes of it.
+func readUpTo(fd, limit int) []byte {
+	buf, n := make([]byte, min(8<<10, limit)), 0
+	for {
+		n += len(readFD(fd, buf[n:]))
+		if n < len(buf) || n == limit {
+			return buf[:n]
+		}
+		buf = append(buf, make([]byte, min(len(buf), limit-n))...)
+	}
+}
+
+// readFD reads until the end of a file or of buf.
+func readFD(fd int, buf []byte) []byte {
 	n := 0
 	for n < len(buf) {
 		m, err := unix.Read(fd, buf[n:])

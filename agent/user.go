@@ -3,10 +3,10 @@
 package agent
 
 import (
-	"io"
-	"os"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pocketdock/pocketdock/agent/fileops"
 	"github.com/pocketdock/pocketdock/internal/accounts"
@@ -78,14 +78,14 @@ func (a *users) lookup(spec string) (*identity, error) {
 
 func readAccounts(path string) []byte {
 	// O_NONBLOCK: it may be a FIFO.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
 	}
-	b, _ := io.ReadAll(io.LimitReader(f, accounts.MaxFile))
-	return b
+	return readUpTo(fd, accounts.MaxFile)
 }
