@@ -8,6 +8,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -117,7 +118,7 @@ func (img *Image) pack(files []byte, arch, repo string, labels map[string]string
 		"architecture": arch, "os": "linux", "created": "1970-01-01T00:00:00Z",
 		"config": object{
 			"User": "sandbox", "WorkingDir": "/home/sandbox", "Cmd": []string{"/bin/sh"}, "Labels": labels,
-			"Env": []string{"PATH=/home/sandbox/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"},
+			"Env": []string{"PATH=/home/sandbox/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_CTYPE=C.UTF-8"}, // LANG would have every program read twelve files that say what is so anyway
 		},
 		"rootfs":  object{"type": "layers", "diff_ids": []string{"sha256:" + digest(files)}},
 		"history": []object{{"created": "1970-01-01T00:00:00Z", "created_by": "pocketdock"}},
@@ -158,6 +159,7 @@ type layer struct {
 
 	sum    io.Writer // not nil: what is in the layer is written here instead, files as their state, see Stamp
 	newest time.Time // change of one, then
+	line   []byte    // scratch
 }
 
 func (l *layer) entry(h *tar.Header, data []byte) {
@@ -165,7 +167,12 @@ func (l *layer) entry(h *tar.Header, data []byte) {
 		return
 	}
 	if l.sum != nil {
-		fmt.Fprintf(l.sum, "%q %c %o %q %q\n", h.Name, h.Typeflag, h.Mode, h.Linkname, data)
+		l.line = append(l.line[:0], h.Typeflag)
+		l.line = binary.AppendVarint(l.line, h.Mode)
+		for _, s := range [...]string{h.Name, h.Linkname, string(data)} {
+			l.line = append(binary.AppendUvarint(l.line, uint64(len(s))), s...)
+		}
+		_, l.err = l.sum.Write(l.line)
 		return
 	}
 	h.Name, h.Size = path.Clean(h.Name), int64(len(data))

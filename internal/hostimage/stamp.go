@@ -11,7 +11,7 @@ import (
 
 // format is part of every stamp: it is another number for every change of what
 // Make makes of the same host.
-const format = 1
+const format = 2
 
 // Stamp is a name for the state of the host that Make would make an image of:
 // the same stamp, the same image. Files are told by their number, size and

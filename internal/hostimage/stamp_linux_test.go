@@ -79,9 +79,9 @@ func TestStampTooFresh(t *testing.T) {
 
 // TestFormat: when this image is another, format is to be another number.
 func TestFormat(t *testing.T) {
-	const want = "pocketdock/host:ac1fbf5b73f1"
+	const want = "pocketdock/host:056747c08b00"
 	img := make1(t, host(t, "usr/bin/bash=x", "usr/lib", "bin->usr/bin", "lib->usr/lib", "etc/services=a", "etc/fonts/x=1", "etc/localtime->UTC"))
-	if img.Name != want || format != 1 {
+	if img.Name != want || format != 2 {
 		t.Errorf("%s of format %d", img.Name, format)
 	}
 }

@@ -1,7 +1,7 @@
 package hostimage
 
 import (
-	"fmt"
+	"encoding/binary"
 	"io/fs"
 	"syscall"
 	"time"
@@ -18,5 +18,9 @@ func (l *layer) state(fi fs.FileInfo) string {
 	if at := time.Unix(st.Ctim.Unix()); at.After(l.newest) {
 		l.newest = at
 	}
-	return fmt.Sprint(st.Dev, st.Ino, st.Size, st.Ctim, st.Mtim)
+	var b []byte
+	for _, n := range [...]int64{int64(st.Dev), int64(st.Ino), st.Size, st.Ctim.Nano(), st.Mtim.Nano()} {
+		b = binary.AppendVarint(b, n)
+	}
+	return string(b)
 }
