@@ -145,6 +145,7 @@ func (s *Store) plan(ctx context.Context, c *Container) (*specs.Spec, *monitor.L
 		Flags: map[string]string{
 			"root":                        filepath.Join(c.Dir, "run"),
 			"network":                     "none",
+			"gofer-network-namespace":     "new", // one that is shared is pinned by a mount in our directory
 			"host-uds":                    "create", // the agent's socket; none of the host's can be opened
 			"ignore-cgroups":              fmt.Sprint(rootless),
 			"rootless":                    fmt.Sprint(rootless),
@@ -198,7 +199,7 @@ func (s *Store) launch(c *Container, lock *os.File, limits *specs.LinuxResources
 	cmd.ExtraFiles = make([]*os.File, monitor.HighFD-2)
 	copy(cmd.ExtraFiles, append([]*os.File{lock, w, joined}, more...))
 	cmd.ExtraFiles[monitor.HighFD-3] = complaints
-	// A mount namespace of its own: gVisor pins a network namespace by a mount.
+	// A mount namespace of its own: what is mounted for a sandbox is nobody else's.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
 	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
