@@ -1,14 +1,14 @@
 //go:build linux && !noembedded
 
-// Package early is a part of a sandbox that does not need gVisor's packages,
-// and does not wait for them to initialise themselves, which takes 10 ms. Of the
-// packages whose imports are initialised Go takes the first by its path, so
-// that one in github.com comes before those of gvisor.dev; as long as it
-// imports only what they import, too.
+// Package early is what parts of a sandbox do before gVisor's packages
+// initialise themselves, which takes 10 ms. Of the packages whose imports are
+// initialised Go takes the first by its path, so that one in github.com comes
+// before those of gvisor.dev; as long as it imports only what they import, too.
 package early
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,9 +16,18 @@ import (
 	"github.com/pocketdock/pocketdock/embedded/internal/part"
 )
 
+// Procs is how many goroutines ran at once before there was one, see init.
+var Procs int
+
 func init() {
-	if part.Of(os.Args) == part.Umount {
+	switch part.Of(os.Args) {
+	case part.Umount:
 		os.Exit(umount(os.Args))
+	case part.GVisor:
+		// So that there are few threads when gVisor drops capabilities, which
+		// interrupts each of them for each capability. The sandbox's number it
+		// sets itself after that.
+		Procs = runtime.GOMAXPROCS(1)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 	"gvisor.dev/gvisor/runsc/cmd/util"
 	"gvisor.dev/gvisor/runsc/config"
 
-	_ "github.com/pocketdock/pocketdock/embedded/internal/early"
+	"github.com/pocketdock/pocketdock/embedded/internal/early"
 	"github.com/pocketdock/pocketdock/embedded/internal/part"
 )
 
@@ -75,8 +76,11 @@ func run(args []string) int {
 		if c.Name() != set.Arg(0) {
 			continue
 		}
-		if c.Name() == "boot" {
+		switch c.Name() {
+		case "boot":
 			go expectSignals()
+		case "gofer":
+			time.AfterFunc(startTime, func() { runtime.GOMAXPROCS(early.Procs) })
 		}
 		sub := flag.NewFlagSet(c.Name(), flag.ContinueOnError)
 		c.SetFlags(sub)

@@ -3,6 +3,7 @@
 package sentry
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,7 +36,9 @@ type watcher struct {
 	stream *streams
 	linger *linger
 	group  *group.Group
-	out    sync.Once // of the group
+	out    sync.Once       // of the group
+	over   context.Context // ends with the container, and we may be later
+	end    context.CancelFunc
 	// complaints is our standard error, which is the container's later.
 	complaints *os.File
 
@@ -61,6 +64,7 @@ func watch(dir string) int {
 	unix.CloseOnExec(monitor.HighFD)
 	status := os.NewFile(monitor.StatusFD, "status")
 	w := &watcher{dir: dir, complaints: os.Stderr}
+	w.over, w.end = context.WithCancel(context.Background())
 	defer w.disband()
 	err := w.start()
 	reply := monitor.Reply{}
@@ -254,6 +258,8 @@ func (w *watcher) wait() {
 		}
 		if os.Rename(w.dir, aside) == nil {
 			w.tell("destroy", nil)
+			unix.Close(monitor.LockFD) // nobody needs to wait for the rest
+			w.end()
 			os.RemoveAll(aside)
 		}
 	}
