@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/pocketdock/pocketdock/internal/agentbin"
@@ -44,6 +45,9 @@ func (c *Client) Create(ctx context.Context, image string, opts CreateOptions) (
 		return nil, fmt.Errorf("runtime %s: Podman's API cannot choose one; set engine.runtime in its containers.conf: %w", opts.Runtime, ErrUnsupported)
 	}
 	n := &creation{client: c, engine: e, image: image, opts: opts, owner: self(), noMounts: c.NoMounts}
+	if e.Embedded() {
+		defer n.expect(ctx)()
+	}
 	if err := n.resolve(ctx); err != nil {
 		return nil, err
 	}
@@ -70,6 +74,14 @@ func (c *Client) Create(ctx context.Context, image string, opts CreateOptions) (
 		}
 	}
 	return n.do(ctx)
+}
+
+// expect tells the embedded engine that a container comes, which takes it some
+// time to prepare for. It is a hint: what becomes of it does not matter.
+func (n *creation) expect(ctx context.Context) (wait func()) {
+	var done sync.WaitGroup
+	done.Go(func() { _ = n.engine.JSON(ctx, "POST", "/containers/expect", nil, nil, nil) })
+	return done.Wait
 }
 
 // do creates the container and leaves nothing of one that fails.

@@ -46,6 +46,14 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, _ string) error 
 	return answer(w, http.StatusCreated, map[string]any{"Id": c.ID, "Warnings": []string{}})
 }
 
+// expect is no part of Docker's API: a container is about to be created.
+func (s *Server) expect(w http.ResponseWriter, _ *http.Request, _ string) error {
+	if err := s.Store.Expect(container.NewID()); err != nil {
+		return err
+	}
+	return done(w)
+}
+
 func merged(a, b map[string]string) map[string]string {
 	m := map[string]string{}
 	for k, v := range a {

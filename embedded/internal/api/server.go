@@ -21,7 +21,6 @@ import (
 
 	"github.com/pocketdock/pocketdock/embedded/internal/container"
 	"github.com/pocketdock/pocketdock/embedded/internal/imagestore"
-	"github.com/pocketdock/pocketdock/internal/pattern"
 )
 
 // Version of the API that is served, and the engine's own.
@@ -43,73 +42,106 @@ type Server struct {
 // maxBody bounds a request's JSON.
 const maxBody = 8 << 20
 
-// route is a path's pattern and who serves it.
+// A route is a path's pattern and who serves it. "*" stands for any text, which
+// is what is served, a "/" at the end for all below, and no method for any.
 type route struct {
-	method  string
-	pattern pattern.Pattern
-	serve   func(*Server, http.ResponseWriter, *http.Request, string) error
+	method, pattern string
+	serve           func(*Server, http.ResponseWriter, *http.Request, string) error
 }
 
-// routes, each compiled when a request may be its own.
-var routes = sync.OnceValue(func() []route {
-	var list []route
-	for _, r := range []struct {
-		method, pattern string
-		serve           func(*Server, http.ResponseWriter, *http.Request, string) error
-	}{
-		{"GET", "/_ping", (*Server).ping},
-		{"HEAD", "/_ping", (*Server).ping},
-		{"GET", "/version", (*Server).version},
-		{"GET", "/info", (*Server).info},
-		{"POST", "/containers/create", (*Server).create},
-		{"GET", "/containers/json", (*Server).list},
-		{"GET", "/containers/(.+)/json", (*Server).inspect},
-		{"POST", "/containers/(.+)/start", (*Server).start},
-		{"POST", "/containers/(.+)/stop", (*Server).stop},
-		{"POST", "/containers/(.+)/restart", (*Server).restart},
-		{"POST", "/containers/(.+)/kill", (*Server).kill},
-		{"POST", "/containers/(.+)/wait", (*Server).wait},
-		{"POST", "/containers/(.+)/pause", (*Server).pause},
-		{"POST", "/containers/(.+)/unpause", (*Server).unpause},
-		{"POST", "/containers/(.+)/rename", (*Server).rename},
-		{"GET", "/containers/(.+)/logs", (*Server).logs},
-		{"GET", "/containers/(.+)/top", (*Server).top},
-		{"GET", "/containers/(.+)/stats", (*Server).stats},
-		{"POST", "/containers/(.+)/attach", (*Server).attach},
-		{"POST", "/containers/(.+)/resize", (*Server).resize},
-		{"POST", "/containers/(.+)/exec", (*Server).createExec},
-		{"DELETE", "/containers/(.+)", (*Server).remove},
-		{"POST", "/exec/(.+)/start", (*Server).startExec},
-		{"POST", "/exec/(.+)/resize", (*Server).resizeExec},
-		{"POST", "/exec/(.+)/kill", (*Server).killExec},
-		{"GET", "/exec/(.+)/json", (*Server).inspectExec},
-		{"GET", "/images/json", (*Server).listImages},
-		{"GET", "/images/get", (*Server).saveImages},
-		{"GET", "/images/(.+)/get", (*Server).saveImage},
-		{"POST", "/images/load", (*Server).loadImages},
-		{"GET", "/images/(.+)/json", (*Server).inspectImage},
-		{"POST", "/images/(.+)/tag", (*Server).tagImage},
-		{"DELETE", "/images/(.+)", (*Server).removeImage},
-		{"POST", "/commit", (*Server).commit},
-		{"POST", "/images/create", unsupported("pulling images", "; load one from a file (docker load, pocketdock import)")},
-		{"POST", "/build", unsupported("building images", "; build it with Docker or Podman, and load it from a file")},
-		{"HEAD", "/containers/(.+)/archive", (*Server).statArchive},
-		{"GET", "/containers/(.+)/archive", (*Server).getArchive},
-		{"PUT", "/containers/(.+)/archive", (*Server).putArchive},
-		{"GET", "/events", (*Server).events},
-		{"GET", "/networks", (*Server).networks},
-		{"GET", "/volumes", (*Server).volumes},
-		{".*", "/networks(/.*)?", unsupported("networks", "")},
-		{".*", "/volumes(/.*)?", unsupported("volumes by name", "; use a directory of the host")},
-		{".*", "/system/df", unsupported("disk usage", "")},
-		{".*", "/containers/(.+)/(changes|export|update)", unsupported("changes, export and update of a container", "")},
-		{".*", "/images/(.+)/(history|push)", unsupported("history and push of an image", "")},
-		{".*", "/(plugins|swarm|nodes|services|secrets|configs|session|distribution|tasks)(/.*)?", unsupported("that", "")},
-	} {
-		list = append(list, route{r.method, pattern.New("^(?:/v[0-9.]+)?" + r.pattern + "$"), r.serve})
+// match tells what the pattern's "*" stands for.
+func (r *route) match(method, path string) (arg string, ok bool) {
+	if r.method != "" && r.method != method {
+		return "", false
 	}
-	return list
-})
+	if all, ok := strings.CutSuffix(r.pattern, "/"); ok {
+		return "", path == all || strings.HasPrefix(path, r.pattern)
+	}
+	before, after, wild := strings.Cut(r.pattern, "*")
+	if !wild {
+		return "", path == r.pattern
+	}
+	if len(path) <= len(before)+len(after) || !strings.HasPrefix(path, before) || !strings.HasSuffix(path, after) {
+		return "", false
+	}
+	return path[len(before) : len(path)-len(after)], true
+}
+
+// unversioned is a path without the API's version that it may begin with.
+func unversioned(path string) string {
+	version, ok := strings.CutPrefix(path, "/v")
+	if !ok {
+		return path
+	}
+	if rest := strings.TrimLeft(version, "0123456789."); len(rest) < len(version) && strings.HasPrefix(rest, "/") {
+		return rest
+	}
+	return path
+}
+
+// routes, of which the first that matches serves.
+var routes = [...]route{
+	{"GET", "/_ping", (*Server).ping},
+	{"HEAD", "/_ping", (*Server).ping},
+	{"GET", "/version", (*Server).version},
+	{"GET", "/info", (*Server).info},
+	{"POST", "/containers/create", (*Server).create},
+	{"POST", "/containers/expect", (*Server).expect},
+	{"GET", "/containers/json", (*Server).list},
+	{"GET", "/containers/*/json", (*Server).inspect},
+	{"POST", "/containers/*/start", (*Server).start},
+	{"POST", "/containers/*/stop", (*Server).stop},
+	{"POST", "/containers/*/restart", (*Server).restart},
+	{"POST", "/containers/*/kill", (*Server).kill},
+	{"POST", "/containers/*/wait", (*Server).wait},
+	{"POST", "/containers/*/pause", (*Server).pause},
+	{"POST", "/containers/*/unpause", (*Server).unpause},
+	{"POST", "/containers/*/rename", (*Server).rename},
+	{"GET", "/containers/*/logs", (*Server).logs},
+	{"GET", "/containers/*/top", (*Server).top},
+	{"GET", "/containers/*/stats", (*Server).stats},
+	{"POST", "/containers/*/attach", (*Server).attach},
+	{"POST", "/containers/*/resize", (*Server).resize},
+	{"POST", "/containers/*/exec", (*Server).createExec},
+	{"DELETE", "/containers/*", (*Server).remove},
+	{"POST", "/exec/*/start", (*Server).startExec},
+	{"POST", "/exec/*/resize", (*Server).resizeExec},
+	{"POST", "/exec/*/kill", (*Server).killExec},
+	{"GET", "/exec/*/json", (*Server).inspectExec},
+	{"GET", "/images/json", (*Server).listImages},
+	{"GET", "/images/get", (*Server).saveImages},
+	{"GET", "/images/*/get", (*Server).saveImage},
+	{"POST", "/images/load", (*Server).loadImages},
+	{"GET", "/images/*/json", (*Server).inspectImage},
+	{"POST", "/images/*/tag", (*Server).tagImage},
+	{"DELETE", "/images/*", (*Server).removeImage},
+	{"POST", "/commit", (*Server).commit},
+	{"POST", "/images/create", unsupported("pulling images", "; load one from a file (docker load, pocketdock import)")},
+	{"POST", "/build", unsupported("building images", "; build it with Docker or Podman, and load it from a file")},
+	{"HEAD", "/containers/*/archive", (*Server).statArchive},
+	{"GET", "/containers/*/archive", (*Server).getArchive},
+	{"PUT", "/containers/*/archive", (*Server).putArchive},
+	{"GET", "/events", (*Server).events},
+	{"GET", "/networks", (*Server).networks},
+	{"GET", "/volumes", (*Server).volumes},
+	{"", "/networks/", unsupported("networks", "")},
+	{"", "/volumes/", unsupported("volumes by name", "; use a directory of the host")},
+	{"", "/system/df", unsupported("disk usage", "")},
+	{"", "/containers/*/changes", unsupported("changes, export and update of a container", "")},
+	{"", "/containers/*/export", unsupported("changes, export and update of a container", "")},
+	{"", "/containers/*/update", unsupported("changes, export and update of a container", "")},
+	{"", "/images/*/history", unsupported("history and push of an image", "")},
+	{"", "/images/*/push", unsupported("history and push of an image", "")},
+	{"", "/plugins/", unsupported("that", "")},
+	{"", "/swarm/", unsupported("that", "")},
+	{"", "/nodes/", unsupported("that", "")},
+	{"", "/services/", unsupported("that", "")},
+	{"", "/secrets/", unsupported("that", "")},
+	{"", "/configs/", unsupported("that", "")},
+	{"", "/session/", unsupported("that", "")},
+	{"", "/distribution/", unsupported("that", "")},
+	{"", "/tasks/", unsupported("that", "")},
+}
 
 func unsupported(what, instead string) func(*Server, http.ResponseWriter, *http.Request, string) error {
 	return func(_ *Server, _ http.ResponseWriter, r *http.Request, _ string) error {
@@ -125,16 +157,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Api-Version", Version)
 	h.Set("Ostype", "linux")
 	h.Set("Server", "Pocketdock/"+EngineVersion+" (linux)")
-	for _, rt := range routes() {
-		if rt.method != r.Method && rt.method != ".*" {
-			continue
-		}
-		if m := rt.pattern.FindStringSubmatch(r.URL.Path); m != nil {
-			arg := ""
-			if len(m) > 1 {
-				arg = m[1]
-			}
-			if err := rt.serve(s, w, r, arg); err != nil {
+	path := unversioned(r.URL.Path)
+	for i := range routes {
+		if arg, ok := routes[i].match(r.Method, path); ok {
+			if err := routes[i].serve(s, w, r, arg); err != nil {
 				fail(w, err)
 			}
 			return

@@ -141,7 +141,7 @@ func (s *Store) Remove(ctx context.Context, c *Container, force bool) error {
 		return err
 	}
 	if os.Geteuid() == 0 {
-		err = group.Remove(c.groupPath()) // a monitor that was killed has left it
+		err = group.Remove(groupPath(c.ID)) // a monitor that was killed has left it
 	}
 	s.Tell(c, "destroy", nil)
 	return errors.Join(err, os.RemoveAll(aside))

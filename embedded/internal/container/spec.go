@@ -261,7 +261,7 @@ func (c *Container) spec(img *imagestore.Image, rootless bool) (*specs.Spec, err
 		Linux: &specs.Linux{
 			Namespaces: []specs.LinuxNamespace{{Type: "pid"}, {Type: "network"}, {Type: "ipc"}, {Type: "uts"}, {Type: "mount"}},
 			// Nothing there is the host's: gVisor has its own.
-			CgroupsPath: c.groupPath(),
+			CgroupsPath: groupPath(c.ID),
 		},
 	}
 	if !c.Host.ReadonlyRootfs && !slices.ContainsFunc(own, func(m specs.Mount) bool { return m.Destination == "/tmp" }) {
@@ -283,8 +283,8 @@ func (c *Container) spec(img *imagestore.Image, rootless bool) (*specs.Spec, err
 	return s, numericUser(s.Process, c.user(img))
 }
 
-// groupPath is the control group of the container's sandbox.
-func (c *Container) groupPath() string { return group.Parent + c.ID[:16] }
+// groupPath is the control group of a container's sandbox.
+func groupPath(id string) string { return group.Parent + id[:16] }
 
 // numericUser sets the user of a process, if it is given as numbers.
 func numericUser(p *specs.Process, user string) error {

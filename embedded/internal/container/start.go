@@ -5,23 +5,15 @@ package container
 import (
 	"context"
 	"debug/elf"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/pocketdock/pocketdock/embedded/internal/group"
 	"github.com/pocketdock/pocketdock/embedded/internal/monitor"
-	"github.com/pocketdock/pocketdock/embedded/internal/part"
 )
 
 // Start starts the container and returns when its first process runs. One that
@@ -169,98 +161,21 @@ func (c *Container) write(spec *specs.Spec, l *monitor.Launch) error {
 	return writeJSON(filepath.Join(c.Dir, monitor.LaunchFile), l)
 }
 
-// launch runs the monitor and waits until it says that the container runs. The
-// monitor gets the lock as it is: there is no moment at which nobody holds it.
-// How the monitor ends is sent when it does.
+// launch has a monitor start the container and waits until it says that it
+// runs. The monitor gets the lock as it is: there is no moment at which nobody
+// holds it. How the monitor ends is sent when it does.
 func (s *Store) launch(c *Container, lock *os.File, limits *specs.LinuxResources, more ...*os.File) (ended <-chan error, err error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	joined, join, err := os.Pipe()
-	if err != nil {
-		w.Close()
-		return nil, err
-	}
-	defer join.Close()
-	cmd := exec.Command(s.Program)
-	cmd.Args = []string{part.MonitorName, c.Dir}
-	cmd.Env = []string{"PATH=/usr/bin:/bin"}
-	cmd.Dir = "/"
-	complaints, err := os.Create(filepath.Join(c.Dir, "monitor.log"))
-	if err != nil {
-		w.Close()
-		joined.Close()
-		return nil, err
-	}
-	defer complaints.Close()
-	cmd.Stderr = complaints
-	cmd.ExtraFiles = make([]*os.File, monitor.HighFD-2)
-	copy(cmd.ExtraFiles, append([]*os.File{lock, w, joined}, more...))
-	cmd.ExtraFiles[monitor.HighFD-3] = complaints
-	// A mount namespace of its own: what is mounted for a sandbox is nobody else's.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
-	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: gid, Size: 1}}
-		cmd.SysProcAttr.Credential = &syscall.Credential{NoSetGroups: true}
-	}
-	err = cmd.Start()
-	w.Close()
-	joined.Close()
-	if err != nil {
-		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
-			return nil, fmt.Errorf("%w: user namespaces are not allowed here (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, or kernel.apparmor_restrict_unprivileged_userns)", err)
+	h := s.spares.take(c.ID)
+	if h == nil {
+		if h, err = s.spawn(c.ID); err != nil {
+			return nil, err
 		}
+	}
+	defer h.close()
+	if err := h.order(c.Dir, limits, append([]*os.File{lock}, more...)); err != nil {
 		return nil, err
 	}
-	// The monitor outlives us; while we live its end is waited for.
-	end := make(chan error, 1)
-	go func() { end <- cmd.Wait() }()
-	// While it initialises itself.
-	if err := c.join(cmd.Process.Pid, limits, join); err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(io.LimitReader(r, 64<<10))
-	if err != nil {
-		return nil, err
-	}
-	var reply monitor.Reply
-	if len(b) == 0 {
-		text := make([]byte, 300)
-		n, _ := complaints.ReadAt(text, 0)
-		return nil, fmt.Errorf("the sandbox's monitor ended at once: %s", strings.TrimSpace(string(text[:n])))
-	}
-	if err := json.Unmarshal(b, &reply); err != nil {
-		return nil, err
-	}
-	if reply.Error != "" {
-		return nil, errors.New(reply.Error)
-	}
-	return end, nil
-}
-
-// join moves a monitor into the control group of its sandbox, and tells it.
-func (c *Container) join(pid int, limits *specs.LinuxResources, to *os.File) error {
-	var j monitor.Joined
-	if os.Geteuid() == 0 {
-		g, err := group.Make(c.groupPath(), limits)
-		if err == nil {
-			err = g.Put(pid)
-		}
-		if err != nil {
-			j.Error = err.Error()
-		}
-		j.Group = g
-	}
-	b, err := json.Marshal(j)
-	if err != nil {
-		return err
-	}
-	_, _ = to.Write(b) // one that has ended says why itself
-	return to.Close()
+	return h.ended, nil
 }
 
 // checkProgram refuses a program that cannot be a part of a sandbox: it has no

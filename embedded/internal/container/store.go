@@ -41,6 +41,8 @@ type Store struct {
 	Images *imagestore.Store
 	// Program runs monitors and the parts of sandboxes.
 	Program string
+
+	spares spares
 }
 
 // dirName is how a container's directory is called: the path of the sandbox's
@@ -109,11 +111,19 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// Create makes a container of an image.
-func (s *Store) Create(ctx context.Context, c *Container) error {
+// NewID makes an ID for a container.
+func NewID() string {
 	var id [32]byte
 	rand.Read(id[:])
-	c.ID, c.Created = hex.EncodeToString(id[:]), time.Now().UTC()
+	return hex.EncodeToString(id[:])
+}
+
+// Create makes a container of an image.
+func (s *Store) Create(ctx context.Context, c *Container) error {
+	c.Created = time.Now().UTC()
+	if c.ID = s.spares.id(); c.ID == "" {
+		c.ID = NewID()
+	}
 	if c.Name == "" {
 		c.Name = "embedded-" + c.ID[:8]
 	}

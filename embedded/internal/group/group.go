@@ -28,6 +28,7 @@ const root = "/sys/fs/cgroup"
 
 // A Group is one group by each of the controllers.
 type Group struct {
+	Path string // below each controller's root
 	Dirs []Dir
 }
 
@@ -41,10 +42,10 @@ type Dir struct {
 // ones limit nothing here.
 var controllers = [...]string{"memory", "cpu", "cpuacct", "cpuset"}
 
-// Make makes the group of a sandbox with its limits. Nil: this system has not
-// got version 1 of all of them, and gVisor is to do it. What a killed monitor
-// has left of it is removed first, as its limits may never have been set.
-func Make(path string, limits *specs.LinuxResources) (*Group, error) {
+// Make makes the group of a sandbox. Nil: this system has not got version 1 of
+// all of them, and gVisor is to do it. What a killed monitor has left of it is
+// removed first, as its limits may never have been set.
+func Make(path string) (*Group, error) {
 	b, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func Make(path string, limits *specs.LinuxResources) (*Group, error) {
 	if err := Remove(path); err != nil {
 		return nil, err
 	}
-	g := &Group{}
+	g := &Group{Path: path}
 	for _, c := range controllers {
 		d := Dir{filepath.Join(root, c, path), filepath.Join(root, c, home[c])}
 		if _, err := os.Stat(d.Home); err != nil {
@@ -69,22 +70,19 @@ func Make(path string, limits *specs.LinuxResources) (*Group, error) {
 			return nil, errors.Join(err, Remove(path))
 		}
 	}
-	if err := set(path, limits); err != nil {
-		return nil, errors.Join(err, Remove(path))
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		for _, p := range []string{filepath.Dir(path), path} { // which are empty at first
+			if err := inherit(filepath.Join(root, "cpuset", p, file)); err != nil {
+				return nil, errors.Join(err, Remove(path))
+			}
+		}
 	}
 	return g, nil
 }
 
-// set sets the limits.
-func set(path string, limits *specs.LinuxResources) error {
-	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
-		for _, p := range []string{filepath.Dir(path), path} { // which are empty at first
-			if err := inherit(filepath.Join(root, "cpuset", p, file)); err != nil {
-				return err
-			}
-		}
-	}
-	if limits == nil {
+// Limit sets the limits.
+func (g *Group) Limit(limits *specs.LinuxResources) error {
+	if g == nil || limits == nil {
 		return nil
 	}
 	values := [][2]string{}
@@ -99,7 +97,7 @@ func set(path string, limits *specs.LinuxResources) error {
 	}
 	for _, v := range values {
 		controller, file, _ := strings.Cut(v[0], "/")
-		if err := os.WriteFile(filepath.Join(root, controller, path, file), []byte(v[1]), 0); err != nil {
+		if err := os.WriteFile(filepath.Join(root, controller, g.Path, file), []byte(v[1]), 0); err != nil {
 			return fmt.Errorf("limit of %s: %w", v[1], err)
 		}
 	}

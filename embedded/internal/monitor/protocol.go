@@ -38,10 +38,10 @@ const EndSuffix = "-end"
 
 // Descriptors that a monitor is started with.
 const (
-	LockFD   = 3
-	StatusFD = 4 // a pipe: a Reply when the container has started or failed to
-	JoinedFD = 5 // a pipe: Joined, when the monitor is where the sandbox is to be
-	VisitFD  = 6 // of a visit: standard input, and the next is standard output
+	// OrderFD is a socket to whoever started it, which sends Joined, then an
+	// Order, and gets a Reply when the container has started or failed to. A
+	// monitor whose socket is closed before ends.
+	OrderFD = 3
 	// HighFD is not used: because of it the monitor, and who descends from it,
 	// has a table of so many descriptors. gVisor uses the ones just below, and
 	// where a program with threads needs a larger table, as any in Go is, the
@@ -51,8 +51,13 @@ const (
 
 // Joined says that the monitor has been moved into the sandbox's control group.
 type Joined struct {
-	Error string       `json:",omitempty"` // why not
 	Group *group.Group `json:",omitempty"` // nil: gVisor is to make it
+}
+
+// An Order says which container a monitor is for. Its lock comes with it, and
+// for a visit what is to be its standard input and output.
+type Order struct {
+	Dir string // the container's
 }
 
 // A Launch says what a monitor is to start.
@@ -77,8 +82,8 @@ type Launch struct {
 	// First says that the first process is the agent's program, for a command
 	// of another tool; see agent.First.
 	First bool
-	// Visit says that it is for copying files only: standard streams are
-	// descriptors 6 and 7, and nothing is written but what was copied.
+	// Visit says that it is for copying files only: standard streams come with
+	// the order, and nothing is written but what was copied.
 	Visit bool
 }
 

@@ -38,7 +38,7 @@ func Dispatch() {
 	}
 	switch is {
 	case part.Monitor:
-		os.Exit(watch(os.Args[1]))
+		os.Exit(watch())
 	case part.GVisor:
 		useFilters(debug.ReadBuildInfo())
 		os.Exit(run(os.Args[1:]))

@@ -3,10 +3,8 @@
 package sentry
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
+	"net"
 	_ "unsafe" // for go:linkname
 
 	"gvisor.dev/gvisor/runsc/cgroup"
@@ -24,20 +22,16 @@ var controllers map[string]any
 
 // joined waits until whoever started us has moved us into the sandbox's
 // control group.
-func joined() (*group.Group, error) {
-	f := os.NewFile(monitor.JoinedFD, "joined")
-	defer f.Close()
+func (w *watcher) joined(from *net.UnixConn) error {
 	var j monitor.Joined
-	if err := json.NewDecoder(f).Decode(&j); err != nil {
-		return nil, errors.New("whoever started the sandbox has gone")
+	if _, err := monitor.Read(from, &j); err != nil {
+		return err
 	}
-	if j.Error != "" {
-		return nil, errors.New(j.Error)
-	}
+	w.group = j.Group
 	if j.Group != nil && !cgroup.IsOnlyV2() { // which looks where they are, by those that it knows
 		controllers = nil
 	}
-	return j.Group, nil
+	return nil
 }
 
 // leave moves the monitor out of the control group, in which it does not
@@ -54,6 +48,6 @@ func (w *watcher) leave() {
 func (w *watcher) disband() {
 	if w.group != nil {
 		w.leave()
-		_ = group.Remove(w.spec.Linux.CgroupsPath)
+		_ = group.Remove(w.group.Path)
 	}
 }

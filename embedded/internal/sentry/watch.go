@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -29,6 +30,7 @@ import (
 // A watcher is a monitor: it starts one sandbox and waits for its end.
 type watcher struct {
 	dir    string
+	lock   *os.File // of the container
 	launch monitor.Launch
 	conf   *config.Config
 	spec   *specs.Spec
@@ -41,15 +43,16 @@ type watcher struct {
 	end    context.CancelFunc
 	// complaints is our standard error, which is the container's later.
 	complaints *os.File
+	visitor    []*os.File // a visit's input and output
 
 	mu    sync.Mutex // of what follows
 	state monitor.State
 	saved bool // no more is to be saved: it was, at the end of all processes, or must not be
 }
 
-// watch is the monitor of the container with this directory, from before its
-// start to its end. It returns the process's exit code.
-func watch(dir string) int {
+// watch is the monitor of a container, from before its start to its end. It
+// returns the process's exit code.
+func watch() int {
 	// The kernel kills the sandbox when the thread ends that made it.
 	runtime.LockOSThread()
 	quiet()
@@ -58,22 +61,21 @@ func watch(dir string) int {
 		fmt.Fprintln(os.Stderr, "pocketdock: mounts:", err)
 	}
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGPIPE)
-	unix.CloseOnExec(monitor.LockFD)
-	unix.CloseOnExec(monitor.StatusFD)
-	unix.CloseOnExec(monitor.JoinedFD)
 	unix.CloseOnExec(monitor.HighFD)
-	status := os.NewFile(monitor.StatusFD, "status")
-	w := &watcher{dir: dir, complaints: os.Stderr}
+	w := &watcher{}
 	w.over, w.end = context.WithCancel(context.Background())
 	defer w.disband()
-	err := w.start()
-	reply := monitor.Reply{}
+	from, err := w.ordered()
+	if err != nil {
+		return 1 // whoever started us has gone, or has changed its mind
+	}
+	err = w.start()
+	reply := &monitor.Reply{}
 	if err != nil {
 		reply.Error = err.Error()
 	}
-	b, _ := json.Marshal(reply)
-	status.Write(b)
-	status.Close()
+	monitor.Write(from, reply)
+	from.Close()
 	if err != nil {
 		return 1
 	}
@@ -83,6 +85,33 @@ func watch(dir string) int {
 	}
 	w.wait()
 	return 0
+}
+
+// ordered waits until it is known which container is to be watched.
+func (w *watcher) ordered() (from *net.UnixConn, err error) {
+	f := os.NewFile(monitor.OrderFD, "order")
+	c, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		return nil, err
+	}
+	from = c.(*net.UnixConn)
+	if err := w.joined(from); err != nil {
+		return nil, err
+	}
+	var o monitor.Order
+	files, err := monitor.Read(from, &o)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, errors.New("no lock")
+	}
+	w.dir, w.lock, w.visitor = o.Dir, files[0], files[1:]
+	if w.complaints, err = os.Create(filepath.Join(w.dir, "monitor.log")); err != nil {
+		return nil, err
+	}
+	return from, unix.Dup3(int(w.complaints.Fd()), 2, 0) // where Go complains
 }
 
 // start starts the sandbox and the container in it, and takes requests.
@@ -137,9 +166,6 @@ func (w *watcher) start() error {
 		}
 		args.PassFiles = w.linger.inner
 	}
-	if w.group, err = joined(); err != nil {
-		return err
-	}
 	if w.box, err = container.New(w.conf, args); err != nil {
 		return err
 	}
@@ -171,7 +197,10 @@ func (w *watcher) start() error {
 func (w *watcher) streams() (*streams, error) {
 	if w.launch.Visit {
 		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-		return &streams{inner: [3]*os.File{os.NewFile(monitor.VisitFD, "in"), os.NewFile(monitor.VisitFD+1, "out"), null}}, err
+		if len(w.visitor) != 2 {
+			return nil, errors.New("a visit needs two files")
+		}
+		return &streams{inner: [3]*os.File{w.visitor[0], w.visitor[1], null}}, err
 	}
 	return newStreams(filepath.Join(w.dir, monitor.LogFile), w.launch.Stdin, w.launch.StdinOnce, w.launch.TTY)
 }
@@ -258,7 +287,7 @@ func (w *watcher) wait() {
 		}
 		if os.Rename(w.dir, aside) == nil {
 			w.tell("destroy", nil)
-			unix.Close(monitor.LockFD) // nobody needs to wait for the rest
+			w.lock.Close() // nobody needs to wait for the rest
 			w.end()
 			os.RemoveAll(aside)
 		}

@@ -1,0 +1,209 @@
+//go:build linux
+
+package container
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/pocketdock/pocketdock/embedded/internal/group"
+	"github.com/pocketdock/pocketdock/embedded/internal/monitor"
+	"github.com/pocketdock/pocketdock/embedded/internal/part"
+)
+
+// A helper is a monitor that was started and has no container yet.
+type helper struct {
+	id    string        // of the container that it is for
+	given bool          // a container has the ID
+	conn  *net.UnixConn // to it
+	ended chan error    // how it ends
+	said  *os.File      // its complaints
+
+	joined chan struct{} // closed when it is in its control group
+	group  *group.Group
+	failed error // to join
+}
+
+// spawn starts a monitor for the container of this ID, and while that
+// initialises itself puts it where the sandbox is to be.
+func (s *Store) spawn(id string) (*helper, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "order")
+	defer theirs.Close()
+	ours := os.NewFile(uintptr(fds[0]), "order")
+	conn, err := net.FileConn(ours)
+	ours.Close()
+	if err != nil {
+		return nil, err
+	}
+	h := &helper{id: id, conn: conn.(*net.UnixConn), ended: make(chan error, 1), joined: make(chan struct{})}
+	cmd := exec.Command(s.Program)
+	cmd.Args = []string{part.MonitorName, s.Dir}
+	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	cmd.Dir = "/"
+	if h.said, err = scratch(); err != nil {
+		h.close()
+		return nil, err
+	}
+	cmd.Stderr = h.said
+	cmd.ExtraFiles = make([]*os.File, monitor.HighFD-2)
+	cmd.ExtraFiles[monitor.OrderFD-3], cmd.ExtraFiles[monitor.HighFD-3] = theirs, theirs
+	// A mount namespace of its own: what is mounted for a sandbox is nobody else's.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
+	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: gid, Size: 1}}
+		cmd.SysProcAttr.Credential = &syscall.Credential{NoSetGroups: true}
+	}
+	if err := cmd.Start(); err != nil {
+		h.close()
+		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
+			return nil, fmt.Errorf("%w: user namespaces are not allowed here (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, or kernel.apparmor_restrict_unprivileged_userns)", err)
+		}
+		return nil, err
+	}
+	// The monitor outlives us; while we live its end is waited for.
+	go func() { h.ended <- cmd.Wait() }()
+	go func() {
+		defer close(h.joined)
+		h.failed = h.join(cmd.Process.Pid)
+	}()
+	return h, nil
+}
+
+// scratch is a file of memory.
+func scratch() (*os.File, error) {
+	fd, err := unix.MemfdCreate("monitor", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "monitor"), nil
+}
+
+func (h *helper) join(pid int) (err error) {
+	if os.Geteuid() == 0 {
+		if h.group, err = group.Make(groupPath(h.id)); err != nil {
+			return err
+		}
+		if err := h.group.Put(pid); err != nil {
+			return err
+		}
+	}
+	return h.tell(monitor.Joined{Group: h.group})
+}
+
+// tell sends a message. A monitor that has ended says why elsewhere.
+func (h *helper) tell(v any, files ...*os.File) error {
+	if err := monitor.Write(h.conn, v, files...); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
+		return err
+	}
+	return nil
+}
+
+// order has the monitor start a container, and waits until it has.
+func (h *helper) order(dir string, limits *specs.LinuxResources, files []*os.File) error {
+	<-h.joined
+	if h.failed != nil {
+		return h.failed
+	}
+	if err := h.group.Limit(limits); err != nil {
+		return err
+	}
+	if err := h.tell(monitor.Order{Dir: dir}, files...); err != nil {
+		return err
+	}
+	var reply monitor.Reply
+	if _, err := monitor.Read(h.conn, &reply); err != nil {
+		text := make([]byte, 300)
+		n, _ := h.said.ReadAt(text, 0)
+		return fmt.Errorf("the sandbox's monitor ended at once: %s", strings.TrimSpace(string(text[:n])))
+	}
+	if reply.Error != "" {
+		return errors.New(reply.Error)
+	}
+	return nil
+}
+
+// close leaves a monitor to its container; without one it ends.
+func (h *helper) close() {
+	h.conn.Close()
+	if h.said != nil {
+		h.said.Close()
+	}
+}
+
+// spares are monitors for containers that are about to be created: see
+// [Store.Expect].
+type spares struct {
+	mu   sync.Mutex
+	list []*helper
+}
+
+const (
+	maxSpares = 4
+	spareTime = 10 * time.Second
+)
+
+// Expect starts a monitor for a container that is about to be created, so that
+// it is there when the container is. One that nothing is made of ends soon.
+func (s *Store) Expect(id string) error {
+	s.spares.mu.Lock()
+	full := len(s.spares.list) >= maxSpares
+	s.spares.mu.Unlock()
+	if full {
+		return nil
+	}
+	h, err := s.spawn(id)
+	if err != nil {
+		return err
+	}
+	s.spares.mu.Lock()
+	s.spares.list = append(s.spares.list, h)
+	s.spares.mu.Unlock()
+	time.AfterFunc(spareTime, func() {
+		if s.spares.take(id) != nil {
+			h.close()
+		}
+	})
+	return nil
+}
+
+// id takes the ID of a container from a spare monitor; empty: there is none.
+func (l *spares) id() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.list {
+		if !h.given {
+			h.given = true
+			return h.id
+		}
+	}
+	return ""
+}
+
+// take takes the spare monitor of a container; nil: it has none.
+func (l *spares) take(id string) *helper {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, h := range l.list {
+		if h.id == id {
+			l.list = append(l.list[:i], l.list[i+1:]...)
+			return h
+		}
+	}
+	return nil
+}
