@@ -26,6 +26,7 @@ import (
 
 	"github.com/pocketdock/pocketdock/embedded/internal/early"
 	"github.com/pocketdock/pocketdock/embedded/internal/part"
+	"github.com/pocketdock/pocketdock/internal/lategc"
 )
 
 // Dispatch does not return in a process that was started to be a part of a
@@ -34,7 +35,7 @@ import (
 func Dispatch() {
 	is := part.Of(os.Args)
 	if is != part.None {
-		collectLater()
+		lategc.Start()
 	}
 	switch is {
 	case part.Monitor:
@@ -80,7 +81,7 @@ func run(args []string) int {
 		case "boot":
 			go expectSignals()
 		case "gofer":
-			time.AfterFunc(startTime, func() { runtime.GOMAXPROCS(early.Procs) })
+			time.AfterFunc(time.Second, func() { runtime.GOMAXPROCS(early.Procs) })
 		}
 		sub := flag.NewFlagSet(c.Name(), flag.ContinueOnError)
 		c.SetFlags(sub)
