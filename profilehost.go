@@ -26,8 +26,10 @@ func (n *creation) resolve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if n.img, err = inspectImage(ctx, n.engine, n.image); err != nil {
-		return err
+	if n.img == nil {
+		if n.img, err = inspectImage(ctx, n.engine, n.image); err != nil {
+			return err
+		}
 	}
 	n.network = networkOf(&n.opts, n.img)
 	if len(n.opts.Ports) > 0 && !n.network {
@@ -64,7 +66,7 @@ func (n *creation) resolveHost(ctx context.Context) error {
 	if n.image, err = n.hostImage(stamp, make); err != nil {
 		return err
 	}
-	if _, err := inspectImage(ctx, n.engine, n.image); !errors.Is(err, ErrImageNotFound) {
+	if n.img, err = inspectImage(ctx, n.engine, n.image); !errors.Is(err, ErrImageNotFound) {
 		return err
 	}
 	if img == nil {

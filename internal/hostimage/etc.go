@@ -99,8 +99,6 @@ func (l *layer) copy(r *os.Root, base, name string, fi fs.FileInfo, made map[str
 		return fmt.Errorf("/etc has more than %d entries that programs need", maxEntries)
 	}
 	switch perm := fi.Mode().Perm(); {
-	case fi.Mode().Type() == fs.ModeSymlink && l.sum != nil:
-		l.link(name, l.state(fi))
 	case fi.Mode().Type() == fs.ModeSymlink:
 		to, err := r.Readlink(base)
 		if err != nil {
@@ -141,10 +139,6 @@ func (l *layer) children(r *os.Root, base, name string, made map[string]bool) er
 }
 
 func (l *layer) content(r *os.Root, base, name string, fi fs.FileInfo) error {
-	if l.sum != nil {
-		l.file(name, []byte(l.state(fi)))
-		return l.err
-	}
 	f, err := r.Open(base)
 	if err != nil {
 		return ignoreGone(err)

@@ -8,16 +8,13 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
-	"time"
 )
 
 // An Image is what one host's looks like.
@@ -62,33 +59,55 @@ func Make(root, arch, repo string, labels map[string]string) (*Image, error) {
 	return img, img.pack(b.Bytes(), arch, repo, labels)
 }
 
-// host writes the file system, and says what is to be mounted over it.
-func (l *layer) host(r *os.Root) error {
-	shell := "/bin/sh"
+// A base is what the host has of the system directories.
+type base struct {
+	dirs  []string    // to be mounted
+	links [][2]string // where /usr is merged
+	shell string
+}
+
+// look says what the host has.
+func look(r *os.Root) (*base, error) {
+	b := &base{shell: "/bin/sh"}
 	for _, name := range system {
 		fi, err := r.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) && name != "usr" {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		switch {
 		case fi.IsDir():
-			l.mounts = append(l.mounts, "/"+name)
-			l.dir(name, 0o755)
+			b.dirs = append(b.dirs, "/"+name)
 		case fi.Mode().Type() == fs.ModeSymlink:
 			to, err := r.Readlink(name)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			l.link(name, to)
+			b.links = append(b.links, [2]string{name, to})
 		}
 	}
 	if fi, err := r.Stat("usr/bin/bash"); err == nil && fi.Mode().IsRegular() {
-		shell = "/usr/bin/bash"
+		b.shell = "/usr/bin/bash"
 	} else if fi, err := r.Lstat("bin/bash"); err == nil && fi.Mode().IsRegular() {
-		shell = "/bin/bash"
+		b.shell = "/bin/bash"
+	}
+	return b, nil
+}
+
+// host writes the file system, and says what is to be mounted over it.
+func (l *layer) host(r *os.Root) error {
+	b, err := look(r)
+	if err != nil {
+		return err
+	}
+	l.mounts = b.dirs
+	for _, d := range b.dirs {
+		l.dir(d[1:], 0o755)
+	}
+	for _, link := range b.links {
+		l.link(link[0], link[1])
 	}
 	for _, d := range []string{"dev", "etc", "home", "mnt", "opt", "proc", "run", "srv", "sys", "var", "var/cache", "var/lib", "var/log"} {
 		l.dir(d, 0o755)
@@ -98,14 +117,11 @@ func (l *layer) host(r *os.Root) error {
 	l.dir("var/tmp", 0o1777)
 	l.link("var/run", "/run")
 	l.entry(&tar.Header{Typeflag: tar.TypeDir, Name: "home/sandbox/", Mode: 0o755, Uid: 1000, Gid: 1000}, nil)
-	l.file("etc/passwd", fmt.Appendf(nil, passwd, shell))
+	l.file("etc/passwd", fmt.Appendf(nil, passwd, b.shell))
 	l.file("etc/group", []byte(group))
 	l.file("etc/nsswitch.conf", []byte(nsswitch))
 	if err := l.etc(r); err != nil {
 		return err
-	}
-	if l.sum != nil {
-		return l.err
 	}
 	return errors.Join(l.err, l.w.Close())
 }
@@ -156,23 +172,10 @@ type layer struct {
 	err    error
 	bytes  int      // of files
 	mounts []string // the host's directories that belong over it
-
-	sum    io.Writer // not nil: what is in the layer is written here instead, files as their state, see Stamp
-	newest time.Time // change of one, then
-	line   []byte    // scratch
 }
 
 func (l *layer) entry(h *tar.Header, data []byte) {
 	if l.err != nil {
-		return
-	}
-	if l.sum != nil {
-		l.line = append(l.line[:0], h.Typeflag)
-		l.line = binary.AppendVarint(l.line, h.Mode)
-		for _, s := range [...]string{h.Name, h.Linkname, string(data)} {
-			l.line = append(binary.AppendUvarint(l.line, uint64(len(s))), s...)
-		}
-		_, l.err = l.sum.Write(l.line)
 		return
 	}
 	h.Name, h.Size = path.Clean(h.Name), int64(len(data))

@@ -21,7 +21,8 @@ func stamp(t *testing.T, root string) string {
 
 // TestStamp: whatever changes the image changes the stamp, and nothing else.
 func TestStamp(t *testing.T) {
-	root := host(t, "usr/bin", "etc/services=aaa", "etc/fonts/x=1", "etc/localtime->UTC", "etc/shadow=s", "!etc/perl/hidden=1")
+	root := host(t, "usr/bin", "etc/services=aaa", "etc/fonts/x=1", "etc/localtime->UTC", "etc/shadow=s", "!etc/perl/hidden=1",
+		"etc/alternatives/ld=1", "etc/alternatives/cc->gcc", "etc/ssl->../srv", "srv/certs/x=1")
 	before := stamp(t, root)
 	if again := stamp(t, root); again != before {
 		t.Error("the same host has two stamps")
@@ -51,6 +52,10 @@ func TestStamp(t *testing.T) {
 		{"another link", false, func() error {
 			return errors.Join(os.Remove(file("etc/localtime")), os.Symlink("CET", file("etc/localtime")))
 		}},
+		{"another link in a directory", false, func() error {
+			return errors.Join(os.Remove(file("etc/alternatives/cc")), os.Symlink("tcc", file("etc/alternatives/cc")))
+		}},
+		{"what is behind a link", true, func() error { return os.WriteFile(file("srv/certs/x"), []byte("2"), 0o644) }},
 		{"a file less", false, func() error { return os.Remove(file("etc/fonts/x")) }},
 	} {
 		image := make1(t, root).Name

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// state says a file's number and when it was changed, which no program can
+// state sums up a file's number and when it was changed, which no program can
 // set: a file of the same state has the same content.
-func (l *layer) state(fi fs.FileInfo) string {
+func (w *walk) state(fi fs.FileInfo) {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
-		l.newest = time.Now()
-		return ""
+		w.newest = time.Now()
+		return
 	}
-	if at := time.Unix(st.Ctim.Unix()); at.After(l.newest) {
-		l.newest = at
+	if at := time.Unix(st.Ctim.Unix()); at.After(w.newest) {
+		w.newest = at
 	}
-	var b []byte
+	w.line = w.line[:0]
 	for _, n := range [...]int64{int64(st.Dev), int64(st.Ino), st.Size, st.Ctim.Nano(), st.Mtim.Nano()} {
-		b = binary.AppendVarint(b, n)
+		w.line = binary.AppendVarint(w.line, n)
 	}
-	return string(b)
+	w.sum.Write(w.line)
 }
