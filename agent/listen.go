@@ -24,7 +24,7 @@ func (a *agent) listen() (*net.UnixListener, error) {
 	name := filepath.Base(a.conf.Socket)
 	a.store.remove(name) // of the container's last life
 	path := a.store.socketPath(a.conf.Socket)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	l, err := listenUnix(path)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -33,6 +33,33 @@ func (a *agent) listen() (*net.UnixListener, error) {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	return l, nil
+}
+
+// maxBacklog is how many connections may wait to be accepted.
+const maxBacklog = 1024
+
+// listenUnix is net.ListenUnix without a look at what the kernel's limit of
+// the backlog is, which is ten calls of it.
+func listenUnix(path string) (*net.UnixListener, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return nil, os.NewSyscallError("bind "+path, err)
+	}
+	if err := unix.Listen(fd, maxBacklog); err != nil {
+		return nil, os.NewSyscallError("listen "+path, err)
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	u := l.(*net.UnixListener)
+	u.SetUnlinkOnClose(true)
+	return u, nil
 }
 
 // accept serves connections until the listener is closed.

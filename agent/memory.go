@@ -50,13 +50,12 @@ func tuneMemory() {
 type collector struct {
 	a       *agent
 	kick    chan struct{}
-	program [][2]uintptr
 	ops     atomic.Uint64 // that have ended
 	resting atomic.Bool   // the next one is to say so
 }
 
 func startCollector(a *agent) *collector {
-	c := &collector{a: a, kick: make(chan struct{}, 1), program: program()}
+	c := &collector{a: a, kick: make(chan struct{}, 1)}
 	go c.run()
 	return c
 }
@@ -128,13 +127,13 @@ func (c *collector) run() {
 func (c *collector) giveBack() {
 	runtime.GC()
 	debug.FreeOSMemory()
-	for _, m := range c.program {
+	for _, m := range program() {
 		unix.Syscall(unix.SYS_MADVISE, m[0], m[1]-m[0], unix.MADV_DONTNEED)
 	}
 }
 
 // program are the read-only mappings of the agent's binary.
-func program() (ranges [][2]uintptr) {
+var program = sync.OnceValue(func() (ranges [][2]uintptr) {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return nil
@@ -153,7 +152,7 @@ func program() (ranges [][2]uintptr) {
 		}
 	}
 	return ranges
-}
+})
 
 // collect calls f while nothing forks; false if something does.
 func (c *collector) collect(f func()) bool {

@@ -226,11 +226,12 @@ func pipe(r, w *int, oursWrites bool) error {
 		return err
 	}
 	*r, *w = fds[0], fds[1]
-	own := fds[0]
+	own, access := fds[0], unix.O_RDONLY
 	if oursWrites {
-		own = fds[1]
+		own, access = fds[1], unix.O_WRONLY
 	}
-	return unix.SetNonblock(own, true)
+	_, err := unix.FcntlInt(uintptr(own), unix.F_SETFL, access|unix.O_NONBLOCK)
+	return err
 }
 
 // fork tries the files that argv[0] may mean, until one can be executed.

@@ -3,12 +3,9 @@
 // Command pocketdock-agent runs inside a sandbox, see package agent. Nobody
 // calls it by hand.
 //
-// The settings below keep the Go runtime from doing at every start what is of
-// no use here: to read limits of processors, which the agent sets by itself,
-// and to give names to its memory.
+// The setting below keeps the Go runtime from giving its memory names, a call
+// of the kernel for each piece of it.
 
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
 //go:debug decoratemappings=0
 package main
 
