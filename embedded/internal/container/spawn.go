@@ -60,9 +60,10 @@ func (s *Store) spawn(id string) (*helper, error) {
 	}
 	cmd.Stderr = h.said
 	cmd.ExtraFiles = make([]*os.File, monitor.HighFD-2)
-	cmd.ExtraFiles[monitor.OrderFD-3], cmd.ExtraFiles[monitor.HighFD-3] = theirs, theirs
-	// A mount namespace of its own: what is mounted for a sandbox is nobody else's.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS}
+	cmd.ExtraFiles[monitor.OrderFD-3], cmd.ExtraFiles[monitor.HighFD-3] = theirs, h.said
+	// Namespaces of its own: what is mounted for a sandbox is nobody else's, and
+	// neither it nor the gofer has a network.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET}
 	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}

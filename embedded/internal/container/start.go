@@ -137,7 +137,7 @@ func (s *Store) plan(ctx context.Context, c *Container) (*specs.Spec, *monitor.L
 		Flags: map[string]string{
 			"root":                        filepath.Join(c.Dir, "run"),
 			"network":                     "none",
-			"gofer-network-namespace":     "new",    // one that is shared is pinned by a mount in our directory
+			"gofer-network-namespace":     "host",   // the monitor's, which has no network
 			"host-uds":                    "create", // the agent's socket; none of the host's can be opened
 			"ignore-cgroups":              fmt.Sprint(rootless),
 			"rootless":                    fmt.Sprint(rootless),
