@@ -48,9 +48,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, _ string) error 
 
 // expect is no part of Docker's API: a container is about to be created.
 func (s *Server) expect(w http.ResponseWriter, _ *http.Request, _ string) error {
-	if err := s.Store.Expect(container.NewID()); err != nil {
-		return err
-	}
+	s.Store.Expect()
 	return done(w)
 }
 

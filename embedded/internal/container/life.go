@@ -140,7 +140,8 @@ func (s *Store) Remove(ctx context.Context, c *Container, force bool) error {
 	if err := os.Rename(c.Dir, aside); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if os.Geteuid() == 0 {
+	s.spares.drop(c.ID)
+	if os.Geteuid() == 0 && c.State.Started != "" {
 		err = group.Remove(groupPath(c.ID)) // a monitor that was killed has left it
 	}
 	s.Tell(c, "destroy", nil)

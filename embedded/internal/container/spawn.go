@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,7 +25,6 @@ import (
 // A helper is a monitor that was started and has no container yet.
 type helper struct {
 	id    string        // of the container that it is for
-	given bool          // a container has the ID
 	conn  *net.UnixConn // to it
 	ended chan error    // how it ends
 	said  *os.File      // its complaints
@@ -151,7 +151,7 @@ func (h *helper) close() {
 // [Store.Expect].
 type spares struct {
 	mu   sync.Mutex
-	list []*helper
+	list []*spare
 }
 
 const (
@@ -159,51 +159,67 @@ const (
 	spareTime = 10 * time.Second
 )
 
+// A spare is a monitor that is being started. The next container that is
+// created has its ID.
+type spare struct {
+	id    string
+	given bool // a container has it
+	start func() (*helper, error)
+}
+
 // Expect starts a monitor for a container that is about to be created, so that
 // it is there when the container is. One that nothing is made of ends soon.
-func (s *Store) Expect(id string) error {
-	s.spares.mu.Lock()
-	full := len(s.spares.list) >= maxSpares
-	s.spares.mu.Unlock()
-	if full {
-		return nil
+func (s *Store) Expect() {
+	id := newID()
+	p := &spare{id: id, start: sync.OnceValues(func() (*helper, error) { return s.spawn(id) })}
+	if !s.spares.add(p) {
+		return
 	}
-	h, err := s.spawn(id)
-	if err != nil {
-		return err
-	}
-	s.spares.mu.Lock()
-	s.spares.list = append(s.spares.list, h)
-	s.spares.mu.Unlock()
-	time.AfterFunc(spareTime, func() {
-		if s.spares.take(id) != nil {
+	go p.start()
+	time.AfterFunc(spareTime, func() { s.spares.drop(id) })
+}
+
+// drop ends the spare monitor of a container that will not be started.
+func (l *spares) drop(id string) {
+	if p := l.take(id); p != nil {
+		if h, err := p.start(); err == nil {
 			h.close()
 		}
-	})
-	return nil
+	}
+}
+
+// add adds a spare monitor; false if there are enough.
+func (l *spares) add(p *spare) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.list) >= maxSpares {
+		return false
+	}
+	l.list = append(l.list, p)
+	return true
 }
 
 // id takes the ID of a container from a spare monitor; empty: there is none.
 func (l *spares) id() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, h := range l.list {
-		if !h.given {
-			h.given = true
-			return h.id
+	for _, p := range l.list {
+		if !p.given {
+			p.given = true
+			return p.id
 		}
 	}
 	return ""
 }
 
 // take takes the spare monitor of a container; nil: it has none.
-func (l *spares) take(id string) *helper {
+func (l *spares) take(id string) *spare {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, h := range l.list {
-		if h.id == id {
-			l.list = append(l.list[:i], l.list[i+1:]...)
-			return h
+	for i, p := range l.list {
+		if p.id == id {
+			l.list = slices.Delete(l.list, i, i+1)
+			return p
 		}
 	}
 	return nil

@@ -21,6 +21,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/pocketdock/pocketdock/embedded/internal/group"
 	"github.com/pocketdock/pocketdock/embedded/internal/imagestore"
 	"github.com/pocketdock/pocketdock/embedded/internal/monitor"
 )
@@ -77,6 +78,9 @@ func (s *Store) clean() error {
 	if err := os.WriteFile(mark, nil, 0o600); err != nil {
 		return err
 	}
+	if os.Geteuid() == 0 {
+		group.Sweep(stale)
+	}
 	list, err := os.ReadDir(filepath.Join(s.Dir, "tmp"))
 	if err != nil {
 		return err
@@ -111,8 +115,8 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// NewID makes an ID for a container.
-func NewID() string {
+// newID makes an ID for a container.
+func newID() string {
 	var id [32]byte
 	rand.Read(id[:])
 	return hex.EncodeToString(id[:])
@@ -122,7 +126,7 @@ func NewID() string {
 func (s *Store) Create(ctx context.Context, c *Container) error {
 	c.Created = time.Now().UTC()
 	if c.ID = s.spares.id(); c.ID == "" {
-		c.ID = NewID()
+		c.ID = newID()
 	}
 	if c.Name == "" {
 		c.Name = "embedded-" + c.ID[:8]

@@ -167,7 +167,7 @@ const endTime = 5 * time.Second
 
 // Remove removes a group, of whichever version, whose processes end.
 func Remove(path string) error {
-	if !strings.HasPrefix(path, Parent) || path == Parent {
+	if name, ok := strings.CutPrefix(path, Parent); !ok || name == "" || strings.ContainsAny(name, "/*?[\\") {
 		return fmt.Errorf("control group %q is not ours", path)
 	}
 	var list []string
@@ -189,4 +189,17 @@ func Remove(path string) error {
 		}
 	}
 	return nil
+}
+
+// Sweep removes the groups that nothing is in and that were made longer ago:
+// those of monitors that were killed before they had a container.
+func Sweep(age time.Duration) {
+	for _, dir := range []string{root, root + "/*"} {
+		list, _ := filepath.Glob(dir + Parent + "*")
+		for _, d := range list {
+			if fi, err := os.Stat(d); err == nil && fi.IsDir() && time.Since(fi.ModTime()) > age {
+				_ = os.Remove(d) // not if a process is in it
+			}
+		}
+	}
 }

@@ -77,11 +77,7 @@ func (w *watcher) answer(c *net.UnixConn, r *monitor.Request, files []*os.File) 
 		w.mu.Lock()
 		w.saved = true
 		w.mu.Unlock()
-		// Nothing of it is kept: it need not end in order.
-		if pid := w.box.Sandbox.Getpid(); pid > 0 {
-			return ok, unix.Kill(pid, unix.SIGKILL)
-		}
-		return ok, nil
+		return ok, w.slay()
 	case "save":
 		if !w.writable() {
 			return nil, errors.New("the root file system is read-only: nothing was written")
@@ -126,6 +122,19 @@ func (w *watcher) answer(c *net.UnixConn, r *monitor.Request, files []*os.File) 
 		return w.visit(c, files)
 	}
 	return nil, fmt.Errorf("no operation %q", r.Op)
+}
+
+// slay kills the sandbox and its gofer themselves: nothing is kept that they
+// would have to end in order for.
+func (w *watcher) slay() error {
+	for _, pid := range []int{w.box.Sandbox.Getpid(), w.box.GoferPid.Load()} {
+		if pid > 0 { // else it has ended, and the number may be another's
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // killTree kills a process and what descends from it, while nothing runs that
