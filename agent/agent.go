@@ -189,9 +189,7 @@ func start(config string, init, gvisor bool) (*agent, net.Listener, error) {
 	if a.exact && !init {
 		a.groups.share()
 	}
-	if gvisor {
-		time.AfterFunc(gvisorLater, a.later)
-	} else {
+	if !gvisor { // else later
 		spareThreads()
 	}
 
@@ -200,6 +198,9 @@ func start(config string, init, gvisor bool) (*agent, net.Listener, error) {
 		return nil, nil, fmt.Errorf("open /dev/null: %w", err)
 	}
 	a.cgroup.find()
+	if gvisor {
+		time.AfterFunc(gvisorLater, a.later)
+	}
 	a.own, _ = a.users.lookup(strconv.Itoa(os.Geteuid()))
 	a.env = baseEnviron(a.own)
 	if a.store, err = openStore(filepath.Dir(a.conf.Socket)); err != nil {

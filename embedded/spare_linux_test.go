@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -141,6 +142,39 @@ func TestSpareDropped(t *testing.T) {
 	}
 	if left, _ := filepath.Glob("/sys/fs/cgroup/*/pocketdock/" + made.ID[:16]); len(left) > 0 {
 		t.Errorf("control groups left: %q", left)
+	}
+}
+
+// TestSpareSeesMounts: what was mounted after the spare monitor was started is
+// seen in the sandbox all the same.
+func TestSpareSeesMounts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	state, volume := t.TempDir(), t.TempDir()
+	t.Setenv("POCKETDOCK_STATE_DIR", state)
+	dir := filepath.Join(state, "embedded")
+	expect(t, dir)
+	until(t, "a monitor", func() bool { return len(monitors(t, dir)) == 1 })
+	if err := syscall.Mount("none", volume, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Unmount(volume, 0)
+	if err := os.WriteFile(filepath.Join(volume, "mounted"), []byte("yes"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := &pocketdock.Client{EngineName: "embedded"}
+	box, err := c.Create(t.Context(), "", pocketdock.CreateOptions{Profile: pocketdock.ProfileHost,
+		Volumes: []pocketdock.Volume{{Host: volume, Container: "/volume", ReadOnly: true}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := box.Run(t.Context(), pocketdock.Argv("cat", "/volume/mounted"))
+	if err != nil || string(res.Stdout) != "yes" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if err := box.Destroy(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
 	}
 }
 

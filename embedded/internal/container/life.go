@@ -141,9 +141,13 @@ func (s *Store) Remove(ctx context.Context, c *Container, force bool) error {
 		return err
 	}
 	s.spares.drop(c.ID)
-	if os.Geteuid() == 0 && c.State.Started != "" {
-		err = group.Remove(groupPath(c.ID)) // a monitor that was killed has left it
+	if os.Geteuid() == 0 { // a monitor that was killed has left it
+		var wait time.Duration
+		if c.State.Started != "" {
+			wait = group.EndTime
+		}
+		_ = group.Remove(groupPath(c.ID), wait) // else it is swept, see clean
 	}
 	s.Tell(c, "destroy", nil)
-	return errors.Join(err, os.RemoveAll(aside))
+	return os.RemoveAll(aside)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,10 +25,12 @@ import (
 
 // A helper is a monitor that was started and has no container yet.
 type helper struct {
-	id    string        // of the container that it is for
-	conn  *net.UnixConn // to it
-	ended chan error    // how it ends
-	said  *os.File      // its complaints
+	id   string        // of the container that it is for
+	conn *net.UnixConn // to it
+	// mounts are those of this host when it was started: it keeps them.
+	mounts string
+	ended  chan error // how it ends
+	said   *os.File   // its complaints
 
 	joined chan struct{} // closed when it is in its control group
 	group  *group.Group
@@ -49,7 +52,7 @@ func (s *Store) spawn(id string) (*helper, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &helper{id: id, conn: conn.(*net.UnixConn), ended: make(chan error, 1), joined: make(chan struct{})}
+	h := &helper{id: id, conn: conn.(*net.UnixConn), mounts: mounts(), ended: make(chan error, 1), joined: make(chan struct{})}
 	cmd := exec.Command(s.Program)
 	cmd.Args = []string{part.MonitorName, s.Dir}
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
@@ -77,13 +80,20 @@ func (s *Store) spawn(id string) (*helper, error) {
 		}
 		return nil, err
 	}
-	// The monitor outlives us; while we live its end is waited for.
-	go func() { h.ended <- cmd.Wait() }()
 	go func() {
-		defer close(h.joined)
 		h.failed = h.join(cmd.Process.Pid)
+		close(h.joined)
+		// The monitor outlives us; while we live its end is waited for. Not
+		// before, as its number would be another's then.
+		h.ended <- cmd.Wait()
 	}()
 	return h, nil
+}
+
+// mounts are this host's, as this process sees them.
+func mounts() string {
+	b, _ := os.ReadFile("/proc/self/mountinfo")
+	return string(b)
 }
 
 // scratch is a file of memory.
@@ -101,7 +111,8 @@ func (h *helper) join(pid int) (err error) {
 			return err
 		}
 		if err := h.group.Put(pid); err != nil {
-			return err
+			h.conn.Close() // so that it ends
+			return errors.Join(err, group.Remove(h.group.Path, group.EndTime))
 		}
 	}
 	return h.tell(monitor.Joined{Group: h.group})
@@ -131,12 +142,37 @@ func (h *helper) order(dir string, limits *specs.LinuxResources, files []*os.Fil
 	if _, err := monitor.Read(h.conn, &reply); err != nil {
 		text := make([]byte, 300)
 		n, _ := h.said.ReadAt(text, 0)
-		return fmt.Errorf("the sandbox's monitor ended at once: %s", strings.TrimSpace(string(text[:n])))
+		log, _ := os.ReadFile(filepath.Join(dir, "monitor.log"))
+		text = append(text[:n], log[:min(len(log), 300)]...)
+		return fmt.Errorf("the sandbox's monitor ended at once: %s", strings.TrimSpace(string(text)))
 	}
 	if reply.Error != "" {
 		return errors.New(reply.Error)
 	}
 	return nil
+}
+
+// fit reports that the monitor can serve: it lives, and sees what is mounted now.
+func (h *helper) fit() bool {
+	select {
+	case err := <-h.ended:
+		h.ended <- err
+		return false
+	default:
+		return h.mounts == mounts()
+	}
+}
+
+// dismiss ends a monitor that has no container, and removes its group.
+func (h *helper) dismiss() {
+	<-h.joined
+	_ = h.tell(monitor.Order{})
+	h.close()
+	err := <-h.ended
+	h.ended <- err
+	if h.group != nil {
+		_ = group.Remove(h.group.Path, group.EndTime)
+	}
 }
 
 // close leaves a monitor to its container; without one it ends.
@@ -165,6 +201,7 @@ type spare struct {
 	id    string
 	given bool // a container has it
 	start func() (*helper, error)
+	drop  chan struct{} // not nil: it is being dropped; closed when it is
 }
 
 // Expect starts a monitor for a container that is about to be created, so that
@@ -179,13 +216,32 @@ func (s *Store) Expect() {
 	time.AfterFunc(spareTime, func() { s.spares.drop(id) })
 }
 
-// drop ends the spare monitor of a container that will not be started.
+// drop ends the spare monitor of a container that will not be started. While
+// it does, take waits.
 func (l *spares) drop(id string) {
-	if p := l.take(id); p != nil {
-		if h, err := p.start(); err == nil {
-			h.close()
-		}
+	l.mu.Lock()
+	i := l.find(id)
+	if i < 0 || l.list[i].drop != nil {
+		l.mu.Unlock()
+		return
 	}
+	p := l.list[i]
+	p.given, p.drop = true, make(chan struct{})
+	l.mu.Unlock()
+	if h, err := p.start(); err == nil {
+		h.dismiss()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := l.find(id); i >= 0 {
+		l.list = slices.Delete(l.list, i, i+1)
+	}
+	close(p.drop)
+}
+
+// find is called with the lock held.
+func (l *spares) find(id string) int {
+	return slices.IndexFunc(l.list, func(p *spare) bool { return p.id == id })
 }
 
 // add adds a spare monitor; false if there are enough.
@@ -215,12 +271,18 @@ func (l *spares) id() string {
 // take takes the spare monitor of a container; nil: it has none.
 func (l *spares) take(id string) *spare {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, p := range l.list {
-		if p.id == id {
-			l.list = slices.Delete(l.list, i, i+1)
-			return p
-		}
+	i := l.find(id)
+	if i < 0 {
+		l.mu.Unlock()
+		return nil
 	}
-	return nil
+	p := l.list[i]
+	if p.drop != nil {
+		l.mu.Unlock()
+		<-p.drop
+		return nil
+	}
+	l.list = slices.Delete(l.list, i, i+1)
+	l.mu.Unlock()
+	return p
 }

@@ -165,13 +165,19 @@ func (c *Container) write(spec *specs.Spec, l *monitor.Launch) error {
 // runs. The monitor gets the lock as it is: there is no moment at which nobody
 // holds it. How the monitor ends is sent when it does.
 func (s *Store) launch(c *Container, lock *os.File, limits *specs.LinuxResources, more ...*os.File) (ended <-chan error, err error) {
-	spawn := func() (*helper, error) { return s.spawn(c.ID) }
+	var h *helper
 	if p := s.spares.take(c.ID); p != nil {
-		spawn = p.start
+		if h, err = p.start(); err != nil {
+			h = nil // the next one may do
+		} else if !h.fit() {
+			h.dismiss()
+			h = nil
+		}
 	}
-	h, err := spawn()
-	if err != nil {
-		return nil, err
+	if h == nil {
+		if h, err = s.spawn(c.ID); err != nil {
+			return nil, err
+		}
 	}
 	defer h.close()
 	if err := h.order(c.Dir, limits, append([]*os.File{lock}, more...)); err != nil {

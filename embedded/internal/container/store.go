@@ -75,9 +75,7 @@ func (s *Store) clean() error {
 	if fi, err := os.Stat(mark); err == nil && time.Since(fi.ModTime()).Abs() < stale/10 {
 		return nil
 	}
-	if err := os.WriteFile(mark, nil, 0o600); err != nil {
-		return err
-	}
+	_ = os.WriteFile(mark, nil, 0o600) // where it cannot be written, cleaning may help
 	if os.Geteuid() == 0 {
 		group.Sweep(stale)
 	}

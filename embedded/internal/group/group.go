@@ -56,7 +56,7 @@ func Make(path string) (*Group, error) {
 			return nil, nil
 		}
 	}
-	if err := Remove(path); err != nil {
+	if err := Remove(path, EndTime); err != nil {
 		return nil, err
 	}
 	g := &Group{Path: path}
@@ -67,13 +67,13 @@ func Make(path string) (*Group, error) {
 		}
 		g.Dirs = append(g.Dirs, d)
 		if err := os.MkdirAll(d.Path, 0o755); err != nil {
-			return nil, errors.Join(err, Remove(path))
+			return nil, errors.Join(err, Remove(path, EndTime))
 		}
 	}
 	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 		for _, p := range []string{filepath.Dir(path), path} { // which are empty at first
 			if err := inherit(filepath.Join(root, "cpuset", p, file)); err != nil {
-				return nil, errors.Join(err, Remove(path))
+				return nil, errors.Join(err, Remove(path, EndTime))
 			}
 		}
 	}
@@ -153,7 +153,11 @@ func (g *Group) Leave() error {
 	}
 	var errs []error
 	for _, d := range g.Dirs {
-		errs = append(errs, move(d.Home, os.Getpid()))
+		err := move(d.Home, os.Getpid())
+		if errors.Is(err, fs.ErrNotExist) { // it has gone meanwhile
+			err = move(strings.TrimSuffix(d.Path, g.Path), os.Getpid())
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -162,11 +166,11 @@ func move(dir string, pid int) error {
 	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }
 
-// How long processes that were killed may take to end.
-const endTime = 5 * time.Second
+// EndTime is how long processes that were killed may take to end.
+const EndTime = 5 * time.Second
 
-// Remove removes a group, of whichever version, whose processes end.
-func Remove(path string) error {
+// Remove removes a group, of whichever version, whose processes end by then.
+func Remove(path string, within time.Duration) error {
 	if name, ok := strings.CutPrefix(path, Parent); !ok || name == "" || strings.ContainsAny(name, "/*?[\\") {
 		return fmt.Errorf("control group %q is not ours", path)
 	}
@@ -175,7 +179,7 @@ func Remove(path string) error {
 		l, _ := filepath.Glob(dir + path)
 		list = append(list, l...)
 	}
-	end := time.Now().Add(endTime)
+	end := time.Now().Add(within)
 	for _, d := range list {
 		for {
 			err := os.Remove(d)

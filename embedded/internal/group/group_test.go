@@ -51,7 +51,7 @@ func made(t *testing.T, path string) *Group {
 		t.Skip("this machine has version 2, where gVisor makes the group")
 	}
 	t.Cleanup(func() {
-		if err := Remove(path); err != nil {
+		if err := Remove(path, EndTime); err != nil {
 			t.Error(err)
 		}
 	})
@@ -116,7 +116,7 @@ func TestGroup(t *testing.T) {
 	}
 
 	removed := make(chan error, 1)
-	go func() { removed <- Remove(path) }()
+	go func() { removed <- Remove(path, EndTime) }()
 	child.Process.Kill()
 	child.Wait()
 	if err := <-removed; err != nil {
@@ -144,7 +144,7 @@ func TestMakeAnew(t *testing.T) {
 
 func TestRemoveOnlyOurs(t *testing.T) {
 	for _, path := range []string{"", "/", "/docker/x", Parent, "/pocketdock/../docker/x", "/pocketdock/a/b", "/pocketdock/*"} {
-		if err := Remove(path); err == nil {
+		if err := Remove(path, EndTime); err == nil {
 			t.Errorf("%q was removed", path)
 		}
 	}
@@ -181,14 +181,23 @@ func TestSweep(t *testing.T) {
 	if err := g.Put(child.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
-	if Sweep(-time.Minute); !exists() {
+	made := time.Now().Add(-2 * time.Hour)
+	age := func() {
+		for _, d := range g.Dirs {
+			if err := os.Chtimes(d.Path, made, made); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	age()
+	if Sweep(time.Hour); !exists() {
 		t.Fatal("a group was removed that a process is in")
 	}
 	end()
-	if Sweep(time.Hour); !exists() {
+	if Sweep(3 * time.Hour); !exists() {
 		t.Fatal("a new group was removed")
 	}
-	if Sweep(-time.Minute); exists() {
+	if Sweep(time.Hour); exists() {
 		t.Error("an empty group stays")
 	}
 }

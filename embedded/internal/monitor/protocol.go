@@ -288,8 +288,7 @@ func Ask(dir string, r *Request) (*Reply, error) {
 	return &reply, nil
 }
 
-// Wait returns when the monitor has ended, which closes its connections; when
-// there is none, or one that does not know this request, at once.
+// Wait returns when the container has ended, or its monitor; when there is none, or one that does not know this request, at once.
 func Wait(ctx context.Context, dir string) {
 	c, err := Dial(dir)
 	if err != nil {

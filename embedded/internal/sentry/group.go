@@ -29,9 +29,16 @@ func (w *watcher) joined(from *net.UnixConn) error {
 	}
 	w.group = j.Group
 	if j.Group != nil && !cgroup.IsOnlyV2() { // which looks where they are, by those that it knows
-		controllers = nil
+		w.controllers, controllers = controllers, nil
 	}
 	return nil
+}
+
+// known lets gVisor know its controllers again: it counts by them.
+func (w *watcher) known() {
+	if w.controllers != nil {
+		controllers = w.controllers
+	}
 }
 
 // leave moves the monitor out of the control group, in which it does not
@@ -48,6 +55,6 @@ func (w *watcher) leave() {
 func (w *watcher) disband() {
 	if w.group != nil {
 		w.leave()
-		_ = group.Remove(w.group.Path)
+		_ = group.Remove(w.group.Path, group.EndTime)
 	}
 }

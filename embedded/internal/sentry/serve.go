@@ -127,7 +127,7 @@ func (w *watcher) answer(c *net.UnixConn, r *monitor.Request, files []*os.File) 
 // slay kills the sandbox and its gofer themselves: nothing is kept that they
 // would have to end in order for.
 func (w *watcher) slay() error {
-	for _, pid := range []int{w.box.Sandbox.Getpid(), w.box.GoferPid.Load()} {
+	for _, pid := range []int{w.sandbox.Getpid(), w.box.GoferPid.Load()} {
 		if pid > 0 { // else it has ended, and the number may be another's
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
 				return err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/runsc/config"
 	"gvisor.dev/gvisor/runsc/container"
+	"gvisor.dev/gvisor/runsc/sandbox"
 	"gvisor.dev/gvisor/runsc/specutils"
 
 	"github.com/pocketdock/pocketdock/embedded/internal/group"
@@ -38,12 +40,16 @@ type watcher struct {
 	stream *streams
 	linger *linger
 	group  *group.Group
-	out    sync.Once       // of the group
-	over   context.Context // ends with the container, and we may be later
-	end    context.CancelFunc
+	// sandbox stays known when the container is destroyed.
+	sandbox     *sandbox.Sandbox
+	controllers map[string]any  // gVisor's, while it is not to know them
+	out         sync.Once       // of the group
+	over        context.Context // ends with the container, and we may be later
+	end         context.CancelFunc
 	// complaints is our standard error, which is the container's later.
 	complaints *os.File
 	visitor    []*os.File // a visit's input and output
+	stderr     *os.File   // as it was; it is not to be collected, and closed
 
 	mu    sync.Mutex // of what follows
 	state monitor.State
@@ -62,12 +68,18 @@ func watch() int {
 	}
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGPIPE)
 	unix.CloseOnExec(monitor.HighFD)
-	w := &watcher{}
+	w := &watcher{stderr: os.Stderr}
 	w.over, w.end = context.WithCancel(context.Background())
 	defer w.disband()
 	from, err := w.ordered()
 	if err != nil {
-		return 1 // whoever started us has gone, or has changed its mind
+		if err != io.EOF { // whoever started us has gone
+			fmt.Fprintln(w.stderr, err)
+		}
+		return 1
+	}
+	if from == nil {
+		return 0 // nobody needs us
 	}
 	err = w.start()
 	reply := &monitor.Reply{}
@@ -87,7 +99,7 @@ func watch() int {
 	return 0
 }
 
-// ordered waits until it is known which container is to be watched.
+// ordered waits until it is known which container is to be watched; nil: none.
 func (w *watcher) ordered() (from *net.UnixConn, err error) {
 	f := os.NewFile(monitor.OrderFD, "order")
 	c, err := net.FileConn(f)
@@ -103,6 +115,10 @@ func (w *watcher) ordered() (from *net.UnixConn, err error) {
 	files, err := monitor.Read(from, &o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Dir == "" {
+		w.group = nil // who says so removes it
+		return nil, nil
 	}
 	if len(files) == 0 {
 		return nil, errors.New("no lock")
@@ -169,8 +185,11 @@ func (w *watcher) start() error {
 	if w.box, err = container.New(w.conf, args); err != nil {
 		return err
 	}
+	w.sandbox = w.box.Sandbox
 	w.linger.started()
-	if err := w.box.Start(w.conf); err != nil {
+	err = w.box.Start(w.conf)
+	w.known()
+	if err != nil {
 		return errors.Join(err, w.box.Destroy())
 	}
 	if w.launch.Visit {
