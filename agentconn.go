@@ -272,6 +272,10 @@ func (a *agentExec) info(ctx context.Context) (*wire.Info, error) {
 	if err != nil {
 		return nil, a.c.wireError("info", "", err)
 	}
+	return a.description(r)
+}
+
+func (a *agentExec) description(r *wire.Reply) (*wire.Info, error) {
 	if r.Info == nil {
 		return nil, fmt.Errorf("container %s: the agent answers without its description", a.c.name)
 	}
@@ -368,23 +372,15 @@ func printable(s string) string {
 // readyTimeout is how long a started container's agent may take to answer.
 const readyTimeout = 20 * time.Second
 
-// answers asks whether the agent is there already. A bridge that is, and the
-// agent not yet, is told by its end only.
-func (a *agentExec) answers(ctx context.Context) error {
-	if a.key == nil {
-		conn, err := a.dial(ctx)
-		if err == nil {
-			conn.Close()
-		}
-		return err
-	}
+// ask asks the agent what info does, if it is there already. A bridge that is,
+// and the agent not yet, is told by its end only.
+func (a *agentExec) ask(ctx context.Context) (*wire.Reply, error) {
 	conn, err := a.dialOp(ctx, wire.OpInfo, []byte(`{"v":1,"op":"info"}`))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.close()
-	_, err = conn.reply(nil)
-	return err
+	return conn.reply(nil)
 }
 
 // waitReady polls until the agent answers, or the container has ended.
@@ -392,14 +388,17 @@ func (a *agentExec) waitReady(ctx context.Context) (*wire.Info, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout,
 		fmt.Errorf("the agent in container %s does not answer within %v", a.c.name, readyTimeout))
 	defer cancel()
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for n := 1; ; n++ {
-		err := a.answers(ctx)
+		r, err := a.ask(ctx)
 		if err == nil {
-			return a.info(ctx)
+			return a.description(r)
 		}
-		if refused(err) || explained(err) {
+		if refused(err) {
+			return nil, a.c.wireError("info", "", err)
+		}
+		if explained(err) {
 			return nil, err
 		}
 		// Every tenth of a second, make sure that there is something to wait for.

@@ -110,7 +110,7 @@ func (a *agentExec) waitServing(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	for {
-		err := a.answers(ctx)
+		_, err := a.ask(ctx)
 		if err == nil || refused(err) || explained(err) {
 			return err
 		}
