@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -71,7 +72,11 @@ func (c *Container) end(ctx context.Context, op string) error {
 		if errors.Is(err, ErrNotRunning) && op == "discard" {
 			return nil
 		}
-		return err
+		// A monitor may end with its container before it has answered.
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, unix.ECONNRESET) &&
+			!errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNREFUSED) {
+			return err
+		}
 	}
 	return c.Wait(ctx)
 }
