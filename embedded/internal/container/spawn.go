@@ -54,7 +54,7 @@ func (s *Store) spawn(id string) (*helper, error) {
 	}
 	h := &helper{id: id, conn: conn.(*net.UnixConn), mounts: mounts(), ended: make(chan error, 1), joined: make(chan struct{})}
 	cmd := exec.Command(s.Program)
-	cmd.Args = []string{part.MonitorName, s.Dir}
+	cmd.Args = []string{part.MonitorName, s.Dir, groupPath(id)}
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	cmd.Dir = "/"
 	if h.said, err = scratch(); err != nil {

@@ -195,6 +195,16 @@ func Remove(path string, within time.Duration) error {
 	return nil
 }
 
+// Abandon is for a process that somebody may have put into a group and was
+// killed before it could say so: it leaves the group, and removes it.
+func Abandon(path string) {
+	list, _ := filepath.Glob(root + "/*" + path)
+	for _, d := range list {
+		_ = move(strings.TrimSuffix(d, path), os.Getpid())
+	}
+	_ = Remove(path, 0)
+}
+
 // Sweep removes the groups that nothing is in and that were made longer ago:
 // those of monitors that were killed before they had a container.
 func Sweep(age time.Duration) {

@@ -201,3 +201,40 @@ func TestSweep(t *testing.T) {
 		t.Error("an empty group stays")
 	}
 }
+
+const abandonHelper = "POCKETDOCK_TEST_ABANDON" // the helper's group
+
+// TestAbandon: a process that was put into a group without being told leaves
+// it, and the group goes.
+func TestAbandon(t *testing.T) {
+	if path := os.Getenv(abandonHelper); path != "" {
+		Abandon(path)
+		os.Stdout.WriteString(homes(read(t, "/proc/self/cgroup"))["cpu"] + "\n")
+		return
+	}
+	path := fresh(t)
+	g := made(t, path)
+	// In some of it, as it is while it is put there.
+	some := &Group{Path: path, Dirs: g.Dirs[:2]}
+	cmd := exec.Command("sh", "-c", `read line; exec "$0" -test.run '^TestAbandon$'`, os.Args[0])
+	cmd.Env = append(os.Environ(), abandonHelper+"="+path)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := some.Put(cmd.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	in.Write([]byte("go\n"))
+	if err := cmd.Wait(); err != nil || !strings.HasPrefix(out.String(), "/\n") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	if left, _ := filepath.Glob(root + "/*" + path); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}

@@ -7,7 +7,7 @@ import "strings"
 // Parts of a sandbox.
 const (
 	None    = iota // it is none
-	Monitor        // starts the sandbox and watches it; its argument is the engine's directory
+	Monitor        // starts the sandbox and watches it; its arguments are the engine's directory and its control group
 	GVisor         // the sandbox itself, or its gofer
 	Umount         // takes /proc from the sandbox
 )

@@ -109,6 +109,9 @@ func (w *watcher) ordered() (from *net.UnixConn, err error) {
 	}
 	from = c.(*net.UnixConn)
 	if err := w.joined(from); err != nil {
+		if os.Geteuid() == 0 && len(os.Args) > 2 {
+			group.Abandon(os.Args[2])
+		}
 		return nil, err
 	}
 	var o monitor.Order
