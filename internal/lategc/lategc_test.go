@@ -3,6 +3,7 @@ package lategc
 import (
 	"runtime/debug"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -13,27 +14,21 @@ func TestStart(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(percent))
 	limit := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(limit)
-	Start()
-	if got := debug.SetMemoryLimit(-1); got != startHeap {
-		t.Errorf("limit %d", got)
-	}
-	if got := debug.SetGCPercent(-1); got != -1 {
-		t.Errorf("%d percent", got)
-	}
-	for end := time.Now().Add(20 * time.Second); debug.SetMemoryLimit(-1) != limit; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the limit stays")
+	synctest.Test(t, func(t *testing.T) {
+		Start()
+		if got := debug.SetMemoryLimit(-1); got != startHeap {
+			t.Errorf("limit %d", got)
 		}
-	}
-	// The percentage comes after the limit.
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		got := debug.SetGCPercent(-1)
-		debug.SetGCPercent(got)
-		if got == percent {
-			break
+		if got := debug.SetGCPercent(-1); got != -1 {
+			t.Errorf("%d percent", got)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("%d percent", got)
+		time.Sleep(startTime) // of the bubble's clock
+		synctest.Wait()
+		if got := debug.SetMemoryLimit(-1); got != limit {
+			t.Errorf("then a limit of %d", got)
 		}
-	}
+		if got := debug.SetGCPercent(percent); got != percent {
+			t.Errorf("then %d percent", got)
+		}
+	})
 }
