@@ -37,6 +37,7 @@ type agent struct {
 	procs   *table
 	groups  groupPool
 	kept    retained
+	gvisor  bool
 	briefs  briefs
 	users   users
 	cgroup  cgroup
@@ -170,7 +171,7 @@ func clearSignalMask() error {
 }
 
 func start(config string, init, gvisor bool) (*agent, net.Listener, error) {
-	a := &agent{init: init, started: time.Now(),
+	a := &agent{init: init, gvisor: gvisor, started: time.Now(),
 		slots: make(chan struct{}, fileSlots), strangers: make(chan struct{}, maxStrangers), quit: make(chan int, 4)}
 	if err := json.Unmarshal([]byte(config), &a.conf); err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
@@ -236,6 +237,7 @@ func start(config string, init, gvisor bool) (*agent, net.Listener, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	childSignals.mute()
 	go a.reap()
 	if len(a.conf.Main) > 0 && !a.conf.Secrets {
 		if err := a.startMain(); err != nil {

@@ -4,6 +4,7 @@ package agent
 
 import (
 	"bytes"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -18,12 +19,13 @@ import (
 //
 // The forking thread keeps its P of Go's scheduler, and with it timers that
 // nobody else may look at (seen with GOMAXPROCS 2). So the guard waits for a
-// timer of the kernel's, on a thread of its own. Nor may the garbage collector
+// timer of the kernel's, which is polled as connections are. Nor may the garbage collector
 // start while a fork hangs, as it would wait for the forking thread and the
 // guard for the collector: see [collector].
 type guard struct {
 	a           *agent
-	timer       int // timerfd
+	fd          int // timerfd
+	timer       *os.File
 	armed       atomic.Bool
 	begun, done atomic.Int64 // forks
 }
@@ -37,11 +39,11 @@ const (
 )
 
 func newGuard(a *agent) (*guard, error) {
-	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC)
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
-	g := &guard{a: a, timer: fd}
+	g := &guard{a: a, fd: fd, timer: os.NewFile(uintptr(fd), "timer")}
 	go g.watch()
 	return g, nil
 }
@@ -57,7 +59,7 @@ func (g *guard) begin() {
 func (g *guard) end() { g.done.Add(1) }
 
 func (g *guard) arm(d time.Duration) {
-	unix.TimerfdSettime(g.timer, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil)
+	unix.TimerfdSettime(g.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil)
 }
 
 func (g *guard) watch() {
@@ -67,10 +69,15 @@ func (g *guard) watch() {
 		stuck time.Time
 	)
 	for {
-		unix.Read(g.timer, ticks[:])
-		g.a.procs.wakeIfRunning() // see agent.reap
+		if _, err := g.timer.Read(ticks[:]); err != nil {
+			return
+		}
+		younger := g.a.procs.callForOld(forkTime)
 		done := g.done.Load()
 		switch {
+		case done == g.begun.Load() && younger:
+			last = -1
+			g.arm(forkTime)
 		case done == g.begun.Load():
 			g.armed.Store(false)
 			if g.done.Load() != g.begun.Load() && g.armed.CompareAndSwap(false, true) {

@@ -17,6 +17,9 @@ const commandOOM = "300"
 // the way of short commands; what p has forked by then has the value of the
 // agent.
 func (a *agent) preferForOOM(p *process) {
+	if a.gvisor {
+		return // to the host's kernel the sandbox is one process
+	}
 	a.procs.mu.Lock()
 	defer a.procs.mu.Unlock()
 	if a.procs.byPID[p.pid] != p {

@@ -4,38 +4,60 @@ package agent
 
 import (
 	"os"
-	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // The end of a first process is seen by its pidfd, which is polled together
-// with its output: for a short command no other thread wakes up. The reaper,
-// for all children that are there, ours and those that PID 1 inherits, comes
-// in when a command lives for longer (see [guard], which has the timer), or
-// leaves children behind: it blocks in waitid(2) then, on a thread of its own.
-// To follow SIGCHLD would cost every run some wake-ups more.
+// with its output: for a short command no other thread wakes up, as nothing
+// listens to SIGCHLD. The reaper, for all children that are there, ours and
+// those that PID 1 inherits, comes in when a command lives for longer (see
+// [guard], which has the timer), when one leaves children behind, and after
+// a second of rest, for those who were started by others in our namespace (an
+// exec of the engine). It listens to SIGCHLD then. To block in waitid(2)
+// instead would keep one of Go's few Ps from being idle, and the runtime's
+// monitor looking at it every 20 µs, which under gVisor was more work than
+// the command.
 //
 // waitid looks without reaping (WNOWAIT); the table's lock is held over the
 // real wait, so that nobody signals a pid that has just become free.
 func (a *agent) reap() {
+	timer := time.NewTimer(time.Second)
 	for {
-		pid, err := a.deadChild(0)
-		switch err {
-		case nil:
+		select {
+		case <-a.procs.reaper:
+		case <-timer.C:
+		}
+		a.follow()
+		timer.Reset(time.Second)
+	}
+}
+
+// follow reaps until no child is left, and at least one has ended.
+func (a *agent) follow() {
+	ended := make(chan os.Signal, 1)
+	childSignals.listen(ended)
+	defer childSignals.drop(ended)
+	for seen := false; ; {
+		pid, err := a.deadChild()
+		switch {
+		case err == unix.EINTR:
+		case pid != 0:
 			a.reapAny(pid)
-		case unix.EINTR:
-		default: // ECHILD
-			a.awaitChild()
+		case err == unix.ECHILD && seen:
+			return
+		default:
+			<-ended
+			seen = true
 		}
 	}
 }
 
-// deadChild is a child that can be reaped; 0 if, with WNOHANG, there is none.
-func (a *agent) deadChild(options int) (pid int, err error) {
+// deadChild is a child that can be reaped; 0 if there is none.
+func (a *agent) deadChild() (pid int, err error) {
 	var info unix.Siginfo
-	err = unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|options, nil)
+	err = unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
 	return childOf(&info), err
 }
 
@@ -63,13 +85,11 @@ func (a *agent) awaitFD(p *process) {
 	}
 	if ready && a.reapFirst(p) {
 		// What it has left behind is the reaper's.
-		if _, err := a.deadChild(unix.WNOHANG); err == unix.ECHILD {
+		if _, err := a.deadChild(); err == unix.ECHILD {
 			return
 		}
 	}
-	a.procs.mu.Lock()
-	a.procs.wakeReaper()
-	a.procs.mu.Unlock()
+	a.procs.callReaper()
 }
 
 // reapFirst reaps p's first process, unless the reaper has. It reports whether
@@ -124,44 +144,4 @@ func (a *agent) exited(p *process, status unix.WaitStatus) {
 	p.mark.ended.Store(true)
 	close(p.exited)
 	a.rest.touch()
-}
-
-// awaitChild returns when there may be a child again that nobody else waits
-// for, or when an orphan that somebody else started in our namespace (an exec
-// of the engine) ended. The second is rare, so SIGCHLD is listened to only
-// after a second without a child.
-func (a *agent) awaitChild() {
-	t := a.procs
-	t.mu.Lock()
-	t.parked = true
-	t.mu.Unlock()
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
-	select {
-	case <-t.wake:
-		return
-	case <-timer.C:
-	}
-	orphan := make(chan os.Signal, 1)
-	signal.Notify(orphan, unix.SIGCHLD)
-	defer signal.Stop(orphan)
-	listen := func(on bool) {
-		t.mu.Lock()
-		t.listening = on
-		t.mu.Unlock()
-	}
-	listen(true)
-	defer listen(false)
-	for {
-		// One may have ended before the signal was listened to.
-		if pid, err := a.deadChild(unix.WNOHANG); err == nil && pid != 0 {
-			a.reapAny(pid)
-			continue
-		}
-		select {
-		case <-t.wake:
-			return
-		case <-orphan:
-		}
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,21 +28,18 @@ type table struct {
 	// early are children that were reaped while a start was under way: one
 	// may be the child whose pid the starter is about to learn. Pids go
 	// round, so that none comes twice within a fork.
-	early map[int]unix.WaitStatus
-	// parked: the reaper found no child and waits to hear of one; listening:
-	// to every SIGCHLD meanwhile.
-	parked, listening bool
-	wake              chan struct{}
+	early  map[int]unix.WaitStatus
+	reaper chan struct{} // see callReaper
 }
 
 func newTable(st *store) *table {
 	return &table{
-		store: st,
-		byID:  map[string]*process{},
-		memos: map[string]*memo{},
-		byPID: map[int]*process{},
-		early: map[int]unix.WaitStatus{},
-		wake:  make(chan struct{}, 1),
+		store:  st,
+		byID:   map[string]*process{},
+		memos:  map[string]*memo{},
+		byPID:  map[int]*process{},
+		early:  map[int]unix.WaitStatus{},
+		reaper: make(chan struct{}, 1),
 	}
 }
 
@@ -188,27 +186,33 @@ func (t *table) forkEnds(p *process, pid int) (status unix.WaitStatus, over bool
 	if t.forking--; t.forking == 0 && len(t.early) > 0 {
 		clear(t.early)
 	}
-	if pid != 0 && p.pidfd < 0 || t.listening {
-		t.wakeReaper()
+	if pid != 0 && p.pidfd < 0 {
+		t.callReaper()
 	}
 	return status, over
 }
 
-// wakeReaper tells the reaper that there may be children. The lock is held.
-func (t *table) wakeReaper() {
-	if t.parked {
-		t.parked = false
-		t.wake <- struct{}{} // has room: parked is set when it was drained
+// callReaper tells the reaper that there is a child whose end it has to see.
+func (t *table) callReaper() {
+	select {
+	case t.reaper <- struct{}{}:
+	default:
 	}
 }
 
-// wakeIfRunning wakes the reaper if there are first processes.
-func (t *table) wakeIfRunning() {
+// callForOld calls the reaper if a first process has run for age or longer. It
+// reports whether there are younger ones.
+func (t *table) callForOld(age time.Duration) (younger bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.byPID) > 0 {
-		t.wakeReaper()
+	for _, p := range t.byPID {
+		if time.Since(p.started) < age {
+			younger = true
+		} else {
+			t.callReaper()
+		}
 	}
+	return younger
 }
 
 // signal sends sig to p's first process, or to its process group, unless it

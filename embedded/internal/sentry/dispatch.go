@@ -80,6 +80,7 @@ func run(args []string) int {
 		switch c.Name() {
 		case "boot":
 			go expectSignals()
+			spin()
 		case "gofer":
 			time.AfterFunc(time.Second, func() { runtime.GOMAXPROCS(early.Procs) })
 		}
